@@ -1,0 +1,160 @@
+//! What policy knows of a call, apart from its body.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Method;
+
+/// What travels with every request through a stack of layers.
+///
+/// A plain value without an allocation of its own. Layers read and write it by
+/// [`Carry`](crate::Carry); the connection puts the deadline and the attempt on the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    method: Method,
+    started: Option<Instant>,
+    deadline: Option<Instant>,
+    shard_key: Option<u64>,
+    seed: u64,
+    attempt: u32,
+    idempotent: bool,
+    one_way: bool,
+    fail_fast: bool,
+}
+
+impl Context {
+    /// The context of a call to `method`: no deadline, first attempt, not idempotent.
+    pub fn new(method: impl Into<Method>) -> Self {
+        Self {
+            method: method.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The method called.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// When the call began, by the first layer that asked; reads the clock only the first time.
+    ///
+    /// A clock read costs about as much as a whole layer, so the layers of a stack share one.
+    pub fn start(&mut self) -> Instant {
+        *self.started.get_or_insert_with(Instant::now)
+    }
+
+    /// When the call began, if a layer has asked.
+    pub fn started(&self) -> Option<Instant> {
+        self.started
+    }
+
+    /// When the caller stops waiting.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Sets or removes the deadline. It travels as the time that remains, never as a wall-clock time.
+    pub fn set_deadline(&mut self, deadline: impl Into<Option<Instant>>) -> &mut Self {
+        self.deadline = deadline.into();
+        self
+    }
+
+    /// Sets the deadline to `timeout` after the [start](Self::start) of the call.
+    ///
+    /// A `timeout` beyond what the clock can represent is no deadline.
+    pub fn set_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.deadline = self.start().checked_add(timeout);
+        self
+    }
+
+    /// The key that steers a call to one replica of many; a balancer may ignore it.
+    pub fn shard_key(&self) -> Option<u64> {
+        self.shard_key
+    }
+
+    /// Sets or removes the shard key.
+    pub fn set_shard_key(&mut self, key: impl Into<Option<u64>>) -> &mut Self {
+        self.shard_key = key.into();
+        self
+    }
+
+    /// The number from which all random choices for this call follow; 0 until a layer has chosen one.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Sets the seed.
+    pub fn set_seed(&mut self, seed: u64) -> &mut Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many attempts of this call came before this one.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Sets the number of attempts before this one.
+    pub fn set_attempt(&mut self, attempt: u32) -> &mut Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Whether running the call twice is as good as running it once. False unless declared.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// Declares whether running the call twice is as good as running it once.
+    pub fn set_idempotent(&mut self, idempotent: bool) -> &mut Self {
+        self.idempotent = idempotent;
+        self
+    }
+
+    /// Whether no answer is expected.
+    pub fn is_one_way(&self) -> bool {
+        self.one_way
+    }
+
+    /// Declares whether an answer is expected.
+    pub fn set_one_way(&mut self, one_way: bool) -> &mut Self {
+        self.one_way = one_way;
+        self
+    }
+
+    /// Whether the call fails at once where it would otherwise wait for a live replica.
+    pub fn is_fail_fast(&self) -> bool {
+        self.fail_fast
+    }
+
+    /// Sets whether the call fails at once where it would otherwise wait for a live replica.
+    pub fn set_fail_fast(&mut self, fail_fast: bool) -> &mut Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_layers_of_a_stack_share_one_clock_read() {
+        let mut cx = Context::new("Echo");
+        let first = cx.start();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(cx.start(), first);
+        assert_eq!(cx.started(), Some(first));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_counts_from_the_start_and_may_be_too_long_to_be_a_deadline() {
+        let mut cx = Context::new("Echo");
+        let start = cx.start();
+        cx.set_timeout(Duration::from_secs(2));
+        assert_eq!(cx.deadline(), Some(start + Duration::from_secs(2)));
+        cx.set_timeout(Duration::MAX);
+        assert_eq!(cx.deadline(), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Short names and values that travel beside a body, in both directions.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+/// Names and binary values beside a body, in the order in which they were added.
+///
+/// Names are compared byte by byte. What may travel is checked where it is encoded: a name of 1 to 255
+/// bytes, a value of at most 65 535, and all together at most `max_metadata` (16 KiB) on the native wire.
+/// Empty metadata takes one word and no allocation.
+///
+/// ```
+/// use steeple::Metadata;
+///
+/// let mut metadata = Metadata::new();
+/// metadata.insert("tenant", "blue");
+/// assert_eq!(metadata.get_str("tenant"), Some("blue"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::box_collection,
+    reason = "most messages carry none: an empty one is one null word"
+)]
+pub struct Metadata(Option<Box<Vec<Entry>>>);
+
+type Entry = (Cow<'static, str>, Bytes);
+
+impl Metadata {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// The first value of this name.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.iter()
+            .find(|entry| entry.0 == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of this name, if it is UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    /// All values of this name, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+        self.iter()
+            .filter(move |entry| entry.0 == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Sets the one value of this name; others of the same name go.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) {
+        let name = name.into();
+        self.remove(&name);
+        self.append(name, value);
+    }
+
+    /// Adds a value, beside others of the same name.
+    pub fn append(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) {
+        self.0
+            .get_or_insert_default()
+            .push((name.into(), value.into()));
+    }
+
+    /// Removes all values of this name and returns the first.
+    pub fn remove(&mut self, name: &str) -> Option<Bytes> {
+        let entries = self.0.as_mut()?;
+        let first = entries.iter().position(|entry| entry.0 == name)?;
+        let (_, value) = entries.remove(first);
+        entries.retain(|entry| entry.0 != name);
+        Some(value)
+    }
+
+    /// All names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.entries().iter().map(|(name, value)| (&**name, value))
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn insert_replaces_and_append_adds() {
+        let mut metadata = Metadata::new();
+        metadata.append("a", "1");
+        metadata.append("b", "2");
+        metadata.append("a", "3");
+        assert_eq!(metadata.get_all("a").collect::<Vec<_>>(), ["1", "3"]);
+        metadata.insert("a", "4");
+        assert_eq!(
+            metadata.iter().collect::<Vec<_>>(),
+            [("b", &"2".into()), ("a", &"4".into())]
+        );
+        assert_eq!(metadata.remove("b"), Some("2".into()));
+        assert_eq!(metadata.remove("b"), None);
+    }
+
+    #[test]
+    fn values_may_be_any_bytes() {
+        let mut metadata = Metadata::new();
+        metadata.insert("bin", vec![0xff, 0]);
+        assert_eq!(metadata.get("bin").unwrap(), &[0xff, 0][..]);
+        assert_eq!(metadata.get_str("bin"), None);
+    }
+
+    #[test]
+    fn empty_metadata_is_one_word() {
+        assert_eq!(size_of::<Metadata>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,15 @@
+//! What a service is given and what it answers.
+
+mod body;
+mod metadata;
+mod request;
+mod response;
+
+pub use http::Extensions;
+
+pub use self::{
+    body::{Body, Encoding},
+    metadata::Metadata,
+    request::Request,
+    response::Response,
+};
