@@ -119,6 +119,8 @@ pub mod metadata {
     pub const CAUSE: u8 = 4;
     /// u32: attempts that came before this one.
     pub const ATTEMPT: u8 = 5;
+    /// Empty: a handler ran to its end and failed with an error that is not an application's.
+    pub const EXECUTED: u8 = 6;
 }
 
 /// The status of an answer, the lower 15 bits of its code.
@@ -151,6 +153,20 @@ pub mod status {
     pub const APPLICATION_LAST: u16 = 0x7FFF;
     /// The bit that says that no handler ran.
     pub const NOT_PROCESSED: u16 = 0x8000;
+}
+
+/// Values of the field of REQUEST that holds the time that remains, in microseconds.
+pub mod deadline {
+    /// There is no deadline.
+    pub const NONE: u32 = 0;
+    /// The time is too long for the field and stands in the metadata.
+    pub const IN_METADATA: u32 = u32::MAX;
+}
+
+/// The length of a message that says before its first byte that more follows.
+pub mod total {
+    /// The length is not known yet.
+    pub const UNKNOWN: u64 = u64::MAX;
 }
 
 /// Why a call was taken back (CANCEL) or a side stops (GOAWAY).
@@ -189,6 +205,9 @@ pub mod encoding {
     pub const POSTCARD: Encoding = Encoding::new(3);
     /// MessagePack.
     pub const MSGPACK: Encoding = Encoding::new(4);
+    /// Never on the wire: the encoding that was bound with the method of the call that a body answers. A
+    /// decoder marks answers with it; the connection, which knows the call, puts the real one there.
+    pub const BOUND: Encoding = Encoding::new(255);
 }
 
 /// Compressions of single bodies.
@@ -211,4 +230,6 @@ pub mod floor {
     pub const MAX_BINDINGS: u16 = 1024;
     /// Bytes of metadata of one message.
     pub const MAX_METADATA: usize = 16 * 1024;
+    /// Names of the user's in the metadata of one message: each costs far more memory than its wire bytes.
+    pub const MAX_METADATA_NAMES: usize = 256;
 }
