@@ -19,12 +19,15 @@
 //! [`Address`] is what was found there: the other side of one stream, or a bound listener.
 //!
 //! [`TcpDialer`] and [`TcpListener`] are TCP. A dialler of one's own is a tower `Service`, often a
-//! `tower::service_fn`; a listener of one's own is two methods.
+//! `tower::service_fn`; a listener of one's own is two methods. With the feature `test`, `mem` is a network
+//! in memory whose faults a test chooses and can repeat.
 
 mod address;
 mod dial;
 mod endpoint;
 mod listener;
+#[cfg(feature = "test")]
+pub mod mem;
 mod tcp;
 
 use tokio::io::{AsyncRead, AsyncWrite};
