@@ -1,6 +1,9 @@
 //! RPC as a stack of tower services.
 
+pub mod client;
+pub mod conn;
 pub mod message;
+pub mod server;
 pub mod transport;
 pub mod wire;
 
@@ -9,6 +12,9 @@ pub use steeple_layers::{
 };
 
 pub use self::{
+    client::Channel,
+    conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    server::{Server, ServerHandle},
     transport::{Address, Endpoint},
 };

@@ -21,17 +21,22 @@ use crate::{
 /// Makes a connection of any stream: TCP, a pipe, one of the user's own.
 ///
 /// ```
-/// use steeple::{Body, Error, Request, Response, conn::Builder, wire::Role};
+/// use steeple::{
+///     Body, Error, Request, Response,
+///     conn::{Builder, Unserved},
+///     wire::Role,
+/// };
 /// use tower::{Service, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let echo = service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
-/// let nothing = service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::empty())));
+/// let echo = service_fn(async |request: Request| {
+///     Ok::<_, Error>(Response::new(request.into_body()))
+/// });
 /// let (near, far) = tokio::io::duplex(1024);
 ///
 /// let (_, server) = Builder::new(Role::Acceptor).build(far, echo);
-/// let (mut peer, client) = Builder::new(Role::Dialer).build(near, nothing);
+/// let (mut peer, client) = Builder::new(Role::Dialer).build(near, Unserved);
 /// tokio::spawn(server);
 /// tokio::spawn(client);
 ///

@@ -50,6 +50,7 @@ mod serving;
 mod shared;
 mod state;
 mod stats;
+mod unserved;
 
 pub use self::{
     builder::Builder,
@@ -58,4 +59,5 @@ pub use self::{
     peer::Peer,
     response_future::ResponseFuture,
     stats::{Outcomes, Stats},
+    unserved::Unserved,
 };

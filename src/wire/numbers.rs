@@ -195,6 +195,8 @@ pub mod reason {
 
 /// The encodings of this crate's codecs.
 pub mod encoding {
+    use std::borrow::Cow;
+
     use crate::Encoding;
 
     /// bincode 2, fixed-width little-endian integers.
@@ -208,6 +210,18 @@ pub mod encoding {
     /// Never on the wire: the encoding that was bound with the method of the call that a body answers. A
     /// decoder marks answers with it; the connection, which knows the call, puts the real one there.
     pub const BOUND: Encoding = Encoding::new(255);
+
+    /// What an encoding is called in a text for people.
+    pub fn name(encoding: Encoding) -> Cow<'static, str> {
+        match encoding {
+            Encoding::RAW => "raw bytes".into(),
+            BINCODE => "bincode".into(),
+            JSON => "json".into(),
+            POSTCARD => "postcard".into(),
+            MSGPACK => "msgpack".into(),
+            other => format!("encoding {}", other.number()).into(),
+        }
+    }
 }
 
 /// Compressions of single bodies.

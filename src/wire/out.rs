@@ -49,6 +49,11 @@ impl Out {
         self.flat.len()
     }
 
+    /// How much of the flat buffer has been read out.
+    pub fn flat_read(&self) -> usize {
+        self.read
+    }
+
     /// Adds bytes by copying them.
     pub fn put(&mut self, bytes: &[u8]) {
         self.flat.extend_from_slice(bytes);

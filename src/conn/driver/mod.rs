@@ -230,9 +230,8 @@ where
         if self.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
             return;
         }
-        let waker = Some(cx.waker().clone());
-        let _old = self.shared.outbox().set_driver(waker.clone());
-        self.waker = waker;
+        let _old = self.shared.outbox().set_driver(cx.waker());
+        self.waker = Some(cx.waker().clone());
     }
 
     /// Whether to ask for input once more instead of sleeping.

@@ -48,7 +48,8 @@ impl Outbox {
             return Err(Error::new(Kind::Overflow, text));
         }
         if request.body().len() > self.encoder.bulk_above() {
-            self.encoder.one_way(Some(self.calls.next_id()), request, &mut self.out)?;
+            let id = self.calls.next_id();
+            self.encoder.one_way(Some(id), request, &mut self.out)?;
             self.calls.insert_one_way();
             self.bulk_requests += 1;
         } else {
@@ -96,9 +97,10 @@ impl Outbox {
             };
             let remaining = request.cx().deadline().map(|at| at.saturating_duration_since(now));
             let id = self.calls.id(key);
+            let at = self.out.flat_len();
             match self.encoder.request(id, request, remaining, &mut self.out) {
                 Ok(lane) => {
-                    let place = self.place(lane);
+                    let place = self.place(lane, at);
                     self.calls.promote(key, place, leavings);
                 }
                 Err(error) => self.fail_pending(key, error, leavings),
@@ -164,8 +166,9 @@ impl Outbox {
         if self.calls.pending() == 0 && self.has_room() {
             let remaining = deadline.zip(now).map(|(at, now)| at.saturating_duration_since(now));
             let id = self.calls.next_id();
+            let at = self.out.flat_len();
             let lane = self.encoder.request(id, head, remaining, &mut self.out)?;
-            let place = self.place(lane);
+            let place = self.place(lane, at);
             return Ok(self.calls.insert_sent(place, terms));
         }
         self.make_room_to_wait(leavings)?;

@@ -171,10 +171,10 @@ impl Outbox {
         retracted
     }
 
-    /// Where a message is that was just encoded.
-    pub(super) fn place(&mut self, lane: Lane) -> Place {
+    /// Where a message is that was just encoded, from flat position `at` on.
+    pub(super) fn place(&mut self, lane: Lane, at: usize) -> Place {
         match lane {
-            Lane::Whole { at } => Place::Output {
+            Lane::Whole => Place::Output {
                 batch: self.batch,
                 at,
                 end: self.base + self.out.len() as u64,

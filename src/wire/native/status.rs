@@ -21,10 +21,11 @@ const MAX_CAUSE: usize = 1024;
 
 /// The code of an error answer.
 ///
-/// Only an error that was found here tells that no handler ran. One that came from elsewhere is that of a
-/// nested call: that call may not have started, but the handler that passes its error on did.
+/// Only an error that was found here and says *not started* tells that no handler ran. One that was not sent, or
+/// came from elsewhere, is that of a nested call: that call may not have started, but the handler that passes
+/// its error on did.
 pub(super) fn encode(error: &Error) -> u16 {
-    let not_processed = error.origin() == Origin::Local && error.execution().is_safe_to_repeat();
+    let not_processed = error.origin() == Origin::Local && error.execution() == Execution::NotStarted;
     let bit = if not_processed {
         status::NOT_PROCESSED
     } else {
