@@ -169,6 +169,17 @@ async fn a_partition_holds_everything_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_hides_that_the_peer_is_gone() {
+    let (net, _listener, mut client, server) = connected().await;
+    let link = net.link("client", "server");
+    link.partition();
+    drop(server);
+    client.write_all(b"x").await.unwrap();
+    link.heal();
+    assert_eq!(kind(client.write(b"x").await), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_of_one_direction_leaves_the_other_open() {
     let (net, _listener, mut client, mut server) = connected().await;
     net.one_way("client", "server").partition();

@@ -64,6 +64,17 @@ async fn a_reader_is_woken_by_the_first_byte() {
 }
 
 #[tokio::test]
+async fn a_reader_is_woken_by_the_end() {
+    let (mut a, mut b) = MemStream::pair(64);
+    let mut byte = [0];
+    let mut read = task::spawn(b.read(&mut byte));
+    assert_pending!(read.poll());
+    a.shutdown().await.unwrap();
+    assert!(read.is_woken());
+    assert_eq!(assert_ready_ok!(read.poll()), 0);
+}
+
+#[tokio::test]
 async fn many_slices_are_one_write() {
     let (mut a, mut b) = MemStream::pair(5);
     let slices = [b"ab", b"cd", b"ef"].map(|slice| IoSlice::new(slice));

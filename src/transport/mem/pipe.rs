@@ -361,6 +361,37 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_destroys_all_that_has_not_arrived_and_nothing_else() {
+        let (mut pipe, now) = pipe(Conditions::default());
+        write(&mut pipe, now, b"a");
+        pipe.path.conditions().latency = 9 * MS;
+        write(&mut pipe, now, b"b");
+        pipe.path.conditions().latency = Duration::ZERO;
+        write(&mut pipe, now, b"c");
+        pipe.close(now + MS, true);
+        assert_eq!(read(&mut pipe, now + MS), Step::Done(b"a".to_vec()));
+        let Step::Done(result) = pipe.read(now + MS, &mut ReadBuf::new(&mut [0])) else {
+            panic!("the reset did not arrive")
+        };
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn the_word_that_a_side_is_gone_does_not_overtake_its_bytes() {
+        let (mut pipe, now) = pipe(Conditions {
+            latency: 9 * MS,
+            ..Conditions::default()
+        });
+        write(&mut pipe, now, b"a");
+        pipe.path.conditions().latency = Duration::ZERO;
+        pipe.close(now, false);
+        let Step::Wait(news) = pipe.writer_gone(now) else {
+            panic!("it overtook")
+        };
+        assert_eq!(news, Some(now + 9 * MS));
+    }
+
+    #[test]
     fn a_narrow_line_carries_so_many_bytes_in_each_tick() {
         let (mut pipe, now) = pipe(Conditions {
             bandwidth: Some(Bandwidth { bytes: 2, per: MS }),
