@@ -11,7 +11,8 @@ use tower_service::Service;
 
 use super::Connector;
 use crate::{
-    Body, Endpoint, Error, Kind, Peer, Request, Response, ResponseFuture, transport::InvalidEndpoint,
+    Body, Endpoint, Error, Kind, Peer, Request, Response, ResponseFuture,
+    transport::InvalidEndpoint,
 };
 
 /// One connection to a server: a cheap `Clone` and a tower [`Service`], below all layers.
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Channel {
     peer: Peer,
-    owner: Arc<Owner>,
+    _owner: Arc<Owner>,
 }
 
 /// Lets go of the connection with the last clone.
@@ -42,7 +43,7 @@ struct Owner(Peer);
 impl Channel {
     pub(super) fn new(peer: Peer) -> Self {
         Self {
-            owner: Arc::new(Owner(peer.clone())),
+            _owner: Arc::new(Owner(peer.clone())),
             peer,
         }
     }

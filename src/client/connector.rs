@@ -198,8 +198,11 @@ where
             let timeout = connector.dial_timeout;
             let dialled = match tokio::time::timeout(timeout, dial).await {
                 Ok(Ok(dialled)) => Ok(dialled),
-                Ok(Err(error)) => Err(Error::new(Kind::Unreachable, format!("cannot reach {name}"))
-                    .with_source(error)),
+                Ok(Err(error)) => Err(Error::new(
+                    Kind::Unreachable,
+                    format!("cannot reach {name}"),
+                )
+                .with_source(error)),
                 Err(elapsed) => {
                     let text = format!("cannot reach {name} within dial_timeout of {timeout:?}");
                     Err(Error::new(Kind::Unreachable, text).with_source(elapsed))

@@ -110,7 +110,13 @@ impl<W: Wire> Builder<W> {
         S::Error: Into<Error>,
         S::Future: Send + 'static,
     {
-        let Self { role, wire, options, address, mut extensions } = self;
+        let Self {
+            role,
+            wire,
+            options,
+            address,
+            mut extensions,
+        } = self;
         let capabilities = wire.capabilities();
         let (encoder, decoder) = wire.split(role);
         let clock = Clock::new(Instant::now());

@@ -33,7 +33,12 @@ impl Cause {
 
     /// This end was closed by its owner.
     pub(crate) fn closed() -> Self {
-        Self::new(Kind::Closed, Origin::Local, "the connection was closed here").orderly()
+        Self::new(
+            Kind::Closed,
+            Origin::Local,
+            "the connection was closed here",
+        )
+        .orderly()
     }
 
     /// The connection failed.

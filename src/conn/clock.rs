@@ -18,6 +18,7 @@ impl Tick {
     /// Later than any other.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
+    #[cfg(test)]
     pub(crate) const fn new(milliseconds: u64) -> Self {
         Self(milliseconds)
     }

@@ -186,7 +186,10 @@ impl InFlight {
 
     /// Since when the oldest call waits that was sent.
     pub(super) fn oldest(&self) -> Option<Tick> {
-        let sent = self.slots.iter().filter(|slot| matches!(slot.stage, Stage::Sent));
+        let sent = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.stage, Stage::Sent));
         sent.map(|slot| slot.terms.since).min()
     }
 
@@ -226,7 +229,11 @@ impl InFlight {
     pub(super) fn promote(&mut self, key: Key, place: Place, leavings: &mut Leavings) {
         let slot = &mut self.slots[key.index as usize];
         slot.place = place;
-        let stage = if slot.detached { Stage::Orphan } else { Stage::Sent };
+        let stage = if slot.detached {
+            Stage::Orphan
+        } else {
+            Stage::Sent
+        };
         leavings.stage(mem::replace(&mut slot.stage, stage));
         self.pending -= 1;
         self.owed += 1;
@@ -263,7 +270,10 @@ impl InFlight {
         leavings: &mut Leavings,
     ) -> Poll<Result<Response<Body>, Error>> {
         let slot = &mut self.slots[key.index as usize];
-        debug_assert_eq!(slot.generation, key.generation, "a caller outlived its slot");
+        debug_assert_eq!(
+            slot.generation, key.generation,
+            "a caller outlived its slot"
+        );
         if let Stage::Done { .. } = slot.stage {
             return Poll::Ready(self.take(key.index));
         }
@@ -536,14 +546,19 @@ impl Slot {
 }
 
 /// Puts the encoding that the call was bound with where the wire only said "that of the call".
-fn bind(result: Result<Response<Body>, Error>, encoding: Encoding) -> Result<Response<Body>, Error> {
+fn bind(
+    result: Result<Response<Body>, Error>,
+    encoding: Encoding,
+) -> Result<Response<Body>, Error> {
     let is_bound = |given: u8| given == numbers::encoding::BOUND.number();
     match result {
         Ok(response) if is_bound(response.body().encoding().number()) => {
             Ok(response.map(|body| Body::encoded(body.into_bytes(), encoding)))
         }
         Err(error) => {
-            let details = error.as_application().and_then(|application| application.details());
+            let details = error
+                .as_application()
+                .and_then(|application| application.details());
             match details {
                 Some((given, bytes)) if is_bound(given) => {
                     let bytes: Box<[u8]> = bytes.into();

@@ -113,7 +113,12 @@ impl Stop {
         // The old waker is dropped past the lock.
         let _old;
         let mut stopping = self.lock();
-        if stopping.kind.is_none() && !stopping.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+        if stopping.kind.is_none()
+            && !stopping
+                .waker
+                .as_ref()
+                .is_some_and(|old| old.will_wake(waker))
+        {
             _old = stopping.waker.replace(waker.clone());
         }
         stopping.kind
@@ -126,13 +131,19 @@ impl Stop {
 
 /// Polls a handler. A panic is its answer: without this it would take the connection down. The slot is empty
 /// when the handler has ended.
-pub(super) fn poll_slot<F, E>(slot: &mut Slot<F>, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>>
+pub(super) fn poll_slot<F, E>(
+    slot: &mut Slot<F>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<Body>, Error>>
 where
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Error>,
 {
     let poll = catch_unwind(AssertUnwindSafe(|| {
-        let handler = slot.as_mut().as_pin_mut().expect("a slot that is polled is full");
+        let handler = slot
+            .as_mut()
+            .as_pin_mut()
+            .expect("a slot that is polled is full");
         handler.poll(cx)
     }));
     let result = match poll {

@@ -112,7 +112,11 @@ impl Peer {
 
     async fn reached(&self, status: Status) {
         // The sender lives in what this handle holds, so it cannot be gone.
-        let _ = self.shared.status().wait_for(|reached| *reached >= status).await;
+        let _ = self
+            .shared
+            .status()
+            .wait_for(|reached| *reached >= status)
+            .await;
     }
 }
 
@@ -122,7 +126,12 @@ impl Service<Request<Body>> for Peer {
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self.shared.is_closed().then(|| self.shared.cause()).flatten() {
+        match self
+            .shared
+            .is_closed()
+            .then(|| self.shared.cause())
+            .flatten()
+        {
             Some(cause) => Poll::Ready(Err(cause.error(false))),
             None => Poll::Ready(Ok(())),
         }

@@ -183,7 +183,9 @@ where
     pub(super) fn cancel(&mut self, id: Id) -> Cancelled {
         match self.live.get(&id) {
             None => Cancelled::Unknown,
-            Some(Live { stop: Some(stop), .. }) => {
+            Some(Live {
+                stop: Some(stop), ..
+            }) => {
                 stop.stop(Kind::Cancelled);
                 Cancelled::Stopping
             }
@@ -203,12 +205,21 @@ where
     }
 
     /// Starts requests that wait, while the service is ready.
-    pub(super) fn start_waiting(&mut self, may_start: bool, cx: &mut Context<'_>, answers: &mut Answers) {
+    pub(super) fn start_waiting(
+        &mut self,
+        may_start: bool,
+        cx: &mut Context<'_>,
+        answers: &mut Answers,
+    ) {
         while may_start
             && !self.waiting.is_empty()
             && self.running() < self.limits.handlers
             && let Poll::Ready(ready) = self.poll_ready(cx)
-            && let Some(Waiting { serial, reply, request }) = self.waiting.pop_front()
+            && let Some(Waiting {
+                serial,
+                reply,
+                request,
+            }) = self.waiting.pop_front()
         {
             self.waiting_bytes -= request.body().len();
             if let Reply::To(id, _) = reply {
@@ -237,7 +248,10 @@ where
             live.deadline = Tick::NEVER;
             let Some(stop) = &live.stop else {
                 let text = "the deadline passed before the handler began";
-                answers.push((Reply::To(*id, Encoding::RAW), Err(not_started(Kind::Timeout, text))));
+                answers.push((
+                    Reply::To(*id, Encoding::RAW),
+                    Err(not_started(Kind::Timeout, text)),
+                ));
                 return false;
             };
             stop.stop(Kind::Timeout);
@@ -281,23 +295,35 @@ where
             Err(panic) => panicked(panic),
         };
         // No request has reached the service yet, whatever its readiness died of.
-        let error = refused.with_origin(Origin::Local).with_execution(Execution::NotStarted);
+        let error = refused
+            .with_origin(Origin::Local)
+            .with_execution(Execution::NotStarted);
         Poll::Ready(Err(error))
     }
 
     /// Lets a request wait for the service, or refuses it.
     fn wait(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) -> bool {
-        let Limits { waiting, waiting_bytes, .. } = self.limits;
+        let Limits {
+            waiting,
+            waiting_bytes,
+            ..
+        } = self.limits;
         let bytes = request.body().len();
-        if self.waiting.len() >= waiting || self.waiting_bytes.saturating_add(bytes) > waiting_bytes {
-            let text = format!("max_waiting of {waiting} requests or {waiting_bytes} bytes is reached");
+        if self.waiting.len() >= waiting || self.waiting_bytes.saturating_add(bytes) > waiting_bytes
+        {
+            let text =
+                format!("max_waiting of {waiting} requests or {waiting_bytes} bytes is reached");
             answers.push((reply, Err(not_started(Kind::Overflow, text))));
             return false;
         }
         self.serial += 1;
         self.waiting_bytes += bytes;
         self.enter(reply, self.deadline(&request), None);
-        self.waiting.push_back(Waiting { serial: self.serial, reply, request });
+        self.waiting.push_back(Waiting {
+            serial: self.serial,
+            reply,
+            request,
+        });
         true
     }
 
@@ -317,7 +343,8 @@ where
         let slot = mem::replace(&mut self.slot, Box::pin(None));
         let stop = Arc::new(Stop::default());
         self.enter(reply, deadline, Some(stop.clone()));
-        self.spawn.spawn(Job::new(slot, reply, stop, self.shared.clone()));
+        self.spawn
+            .spawn(Job::new(slot, reply, stop, self.shared.clone()));
     }
 
     /// Remembers a request that is not answered where it began.
@@ -326,7 +353,14 @@ where
         if let Reply::To(id, _) = reply {
             self.earliest = self.earliest.min(deadline);
             let serial = self.serial;
-            self.live.insert(id, Live { serial, deadline, stop });
+            self.live.insert(
+                id,
+                Live {
+                    serial,
+                    deadline,
+                    stop,
+                },
+            );
         }
     }
 

@@ -110,7 +110,10 @@ impl Shared {
             deadline => (deadline.is_some() || self.ages).then(Instant::now),
         };
         if cx.deadline() <= now && cx.deadline().is_some() {
-            return Err(Error::new(Kind::Timeout, "the deadline had passed before the call began"));
+            return Err(Error::new(
+                Kind::Timeout,
+                "the deadline had passed before the call began",
+            ));
         }
         let mut request = Some(request);
         let mut leavings = Leavings::default();

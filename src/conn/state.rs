@@ -93,11 +93,15 @@ impl State {
             frame: options.frame_timeout,
             read_idle: options.read_idle,
             write_stall: options.write_stall,
-            keepalive: options.keepalive.map(|keepalive| (keepalive.interval, keepalive.timeout)),
+            keepalive: options
+                .keepalive
+                .map(|keepalive| (keepalive.interval, keepalive.timeout)),
             unanswered: options.unanswered_limit,
             grace: options.drain_grace,
         };
-        let check_unanswered = options.unanswered_limit.map_or(Tick::NEVER, |limit| now.after(limit));
+        let check_unanswered = options
+            .unanswered_limit
+            .map_or(Tick::NEVER, |limit| now.after(limit));
         Self {
             timeouts,
             began: now,
@@ -108,7 +112,10 @@ impl State {
             partial_since: None,
             stalled_since: None,
             asked_since: None,
-            pings: Pings { since: now, count: 0 },
+            pings: Pings {
+                since: now,
+                count: 0,
+            },
             ours: None,
             theirs: None,
         }
@@ -117,11 +124,6 @@ impl State {
     /// Whether the peer has opened its direction.
     pub(super) fn is_opened(&self) -> bool {
         self.opened
-    }
-
-    /// Whether either side has said that it stops.
-    pub(super) fn is_draining(&self) -> bool {
-        self.ours.is_some() || self.theirs.is_some()
     }
 
     /// Whether this side has said that it stops.
@@ -172,7 +174,10 @@ impl State {
     /// The peer asks whether this side is there.
     pub(super) fn ping(&mut self, now: Tick) -> Result<(), Violation> {
         if now >= self.pings.since.after(Duration::from_secs(1)) {
-            self.pings = Pings { since: now, count: 0 };
+            self.pings = Pings {
+                since: now,
+                count: 0,
+            };
         }
         self.pings.count += 1;
         if self.pings.count > MAX_PINGS_PER_SECOND {
@@ -189,7 +194,10 @@ impl State {
 
     /// This side says that it stops.
     pub(super) fn say_goodbye(&mut self, now: Tick) {
-        self.ours = Some(Drain { since: now, acknowledged: false });
+        self.ours = Some(Drain {
+            since: now,
+            acknowledged: false,
+        });
     }
 
     /// This side has acknowledged that the peer stops.
@@ -209,7 +217,10 @@ impl State {
                 Ok(())
             }
             Reason::Shutdown | Reason::Idle if self.opened => {
-                self.theirs.get_or_insert(Drain { since: now, acknowledged: false });
+                self.theirs.get_or_insert(Drain {
+                    since: now,
+                    acknowledged: false,
+                });
                 Ok(())
             }
             _ => {
@@ -230,7 +241,11 @@ impl State {
     }
 
     /// What is to be done at `now`. To be asked until it answers nothing.
-    pub(super) fn act(&mut self, now: Tick, oldest_call: impl FnOnce() -> Option<Tick>) -> Option<Action> {
+    pub(super) fn act(
+        &mut self,
+        now: Tick,
+        oldest_call: impl FnOnce() -> Option<Tick>,
+    ) -> Option<Action> {
         let (_, timer) = self.timers().into_iter().find(|(due, _)| *due <= now)?;
         let (what, reason) = match timer {
             Timer::Keepalive => {
@@ -246,11 +261,23 @@ impl State {
                 }
                 ("answered no call within unanswered_limit", Reason::Timeout)
             }
-            Timer::Handshake => ("did not open the connection within handshake_timeout", Reason::Timeout),
-            Timer::Frame => ("took longer than frame_timeout for one frame", Reason::Timeout),
+            Timer::Handshake => (
+                "did not open the connection within handshake_timeout",
+                Reason::Timeout,
+            ),
+            Timer::Frame => (
+                "took longer than frame_timeout for one frame",
+                Reason::Timeout,
+            ),
             Timer::ReadIdle => ("was silent for longer than read_idle", Reason::Idle),
-            Timer::WriteStall => ("took no output for longer than write_stall", Reason::Timeout),
-            Timer::Asked => ("did not answer a ping within the keepalive timeout", Reason::Timeout),
+            Timer::WriteStall => (
+                "took no output for longer than write_stall",
+                Reason::Timeout,
+            ),
+            Timer::Asked => (
+                "did not answer a ping within the keepalive timeout",
+                Reason::Timeout,
+            ),
             Timer::Grace => ("did not let go within drain_grace", Reason::Now),
         };
         Some(Action::End(Cause::lost(format!("the peer {what}")), reason))
@@ -311,7 +338,10 @@ mod tests {
     #[test]
     fn silence_is_asked_about_once_and_then_ends_the_connection() {
         let mut state = opened(Options::new());
-        assert!(matches!(state.act(Tick::new(30 * SECOND), || None), Some(Action::Ping)));
+        assert!(matches!(
+            state.act(Tick::new(30 * SECOND), || None),
+            Some(Action::Ping)
+        ));
         assert!(state.act(Tick::new(30 * SECOND), || None).is_none());
         assert_eq!(state.next(), Tick::new(40 * SECOND));
         assert!(end(state.act(Tick::new(40 * SECOND), || None)).contains("ping"));
@@ -333,7 +363,11 @@ mod tests {
         state.read(Tick::new(2 * SECOND), 0, false);
         assert_eq!(state.next(), Tick::new(31 * SECOND));
         state.read(Tick::new(3 * SECOND), 1, false);
-        assert_eq!(state.next(), Tick::new(33 * SECOND), "another frame has begun");
+        assert_eq!(
+            state.next(),
+            Tick::new(33 * SECOND),
+            "another frame has begun"
+        );
         assert!(end(state.act(Tick::new(33 * SECOND), || None)).contains("frame_timeout"));
     }
 
@@ -390,7 +424,9 @@ mod tests {
     #[test]
     fn what_is_refused_before_it_opened_was_not_started() {
         let mut state = State::new(&Options::new(), Tick::new(0));
-        let cause = state.go_away(Tick::new(1), Reason::Refused, "bad secret").unwrap_err();
+        let cause = state
+            .go_away(Tick::new(1), Reason::Refused, "bad secret")
+            .unwrap_err();
         let error = cause.error(true);
         assert_eq!(error.execution(), crate::Execution::NotStarted);
         assert!(error.to_string().contains("bad secret"), "{error}");

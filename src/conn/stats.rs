@@ -165,7 +165,14 @@ mod tests {
         outcomes.count(Ok(()));
         outcomes.count(Err(Kind::Timeout));
         outcomes += outcomes;
-        assert_eq!((outcomes.ok(), outcomes.errors(Kind::Timeout), outcomes.total()), (2, 2, 4));
+        assert_eq!(
+            (
+                outcomes.ok(),
+                outcomes.errors(Kind::Timeout),
+                outcomes.total()
+            ),
+            (2, 2, 4)
+        );
         assert_eq!(format!("{outcomes:?}"), r#"{"ok": 2, Timeout: 2}"#);
     }
 }

@@ -24,7 +24,10 @@ impl Service<Request<Body>> for Unserved {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let text = format!("this side serves nothing, and so not {:?}", request.method());
+        let text = format!(
+            "this side serves nothing, and so not {:?}",
+            request.method()
+        );
         ready(Err(
             Error::new(Kind::Unimplemented, text).with_execution(Execution::NotStarted)
         ))

@@ -167,8 +167,14 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     }
 
     /// Serves one stream.
-    fn connection<S>(&self, io: impl Io, address: Address, service: S) -> impl Future<Output = ()> + Send
+    fn connection<I, S>(
+        &self,
+        io: I,
+        address: Address,
+        service: S,
+    ) -> impl Future<Output = ()> + Send + use<I, S, L, W>
     where
+        I: Io,
         S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
         S::Error: Into<Error>,
         S::Future: Send + 'static,

@@ -1,6 +1,7 @@
 //! Where to dial or listen, as text.
 
 use std::{
+    convert::Infallible,
     error::Error,
     fmt,
     hash::{Hash, Hasher},
@@ -101,6 +102,22 @@ impl FromStr for Endpoint {
     }
 }
 
+impl TryFrom<&str> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: &str) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: String) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         let text = format!("tcp://{address}");
@@ -139,6 +156,13 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({})", self.text)
+    }
+}
+
+/// An endpoint is already one.
+impl From<Infallible> for InvalidEndpoint {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

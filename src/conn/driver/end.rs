@@ -83,7 +83,11 @@ where
             End::Lost(cause) => (cause, Stage::Over, None),
         };
         self.closing = Some(Closing {
-            result: if cause.is_orderly() { Ok(()) } else { Err(cause.clone()) },
+            result: if cause.is_orderly() {
+                Ok(())
+            } else {
+                Err(cause.clone())
+            },
             stage,
             until: self.clock.tick(self.now).after(CLOSE_GRACE),
             discard: MAX_DISCARD,
@@ -125,7 +129,11 @@ where
                         continue;
                     }
                     let shut = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
-                    let next = if shut.is_ok() { Stage::Reading } else { Stage::Over };
+                    let next = if shut.is_ok() {
+                        Stage::Reading
+                    } else {
+                        Stage::Over
+                    };
                     if let Some(closing) = &mut self.closing {
                         closing.stage = next;
                     }
@@ -154,7 +162,10 @@ where
     }
 
     fn is_patience_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let until = self.closing.as_ref().map_or(Tick::NEVER, |closing| closing.until);
+        let until = self
+            .closing
+            .as_ref()
+            .map_or(Tick::NEVER, |closing| closing.until);
         if self.clock.tick(self.now) >= until {
             return true;
         }
@@ -171,7 +182,11 @@ where
     /// Ends at once what has not ended.
     pub(super) fn abort(&mut self) {
         if self.closing.is_none() {
-            self.finish(Cause::lost("the connection's task was dropped"), false, None);
+            self.finish(
+                Cause::lost("the connection's task was dropped"),
+                false,
+                None,
+            );
         }
     }
 

@@ -153,7 +153,10 @@ where
     S::Future: Send + 'static,
     W: Wire,
 {
-    #[expect(clippy::too_many_arguments, reason = "the one place where a connection is put together")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where a connection is put together"
+    )]
     pub(super) fn new(
         io: Io,
         decoder: W::Decoder,
@@ -207,7 +210,8 @@ where
     /// One turn while the connection is open.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, end::End> {
         let read = self.read(cx)?;
-        self.serving.start_waiting(self.may_start(), cx, &mut self.answers);
+        self.serving
+            .start_waiting(self.may_start(), cx, &mut self.answers);
         self.check_time(cx)?;
         if self.exchange()? {
             return Ok(Turn::Yield);
@@ -227,7 +231,11 @@ where
 
     /// Tells the outbox which task to wake, if it is another than before.
     fn register(&mut self, cx: &Context<'_>) {
-        if self.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+        if self
+            .waker
+            .as_ref()
+            .is_some_and(|old| old.will_wake(cx.waker()))
+        {
             return;
         }
         let _old = self.shared.outbox().set_driver(cx.waker());

@@ -14,13 +14,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::{
-    super::{
-        buffer,
-        cause::Cause,
-        job::Reply,
-        serving::Cancelled,
-        shared::Status,
-    },
+    super::{buffer, cause::Cause, job::Reply, serving::Cancelled, shared::Status},
     Connection,
     end::End,
 };
@@ -83,29 +77,41 @@ where
     fn frame(&mut self, frame: Frame, cx: &mut Context<'_>) -> Result<(), End> {
         match frame {
             Frame::Response { id, result } => self.results.push((id, result)),
-            Frame::Request { id, remaining, mut request } => {
+            Frame::Request {
+                id,
+                remaining,
+                mut request,
+            } => {
                 if let Some(remaining) = remaining {
                     let deadline = self.now.checked_add(remaining);
                     request.cx_mut().set_deadline(deadline);
                 }
                 let may_start = self.may_start();
-                self.serving.request(id, request, may_start, cx, &mut self.answers)?;
+                self.serving
+                    .request(id, request, may_start, cx, &mut self.answers)?;
             }
             Frame::OneWay(request) => {
                 let may_start = self.may_start();
-                let taken = self.serving.one_way(request, may_start, cx, &mut self.answers);
+                let taken = self
+                    .serving
+                    .one_way(request, may_start, cx, &mut self.answers);
                 self.counted.one_way_received += 1;
                 self.counted.one_way_dropped += u64::from(!taken);
             }
             Frame::Refused { id, error } => {
-                self.answers.push((Reply::To(id, Encoding::RAW), Err(error)));
+                self.answers
+                    .push((Reply::To(id, Encoding::RAW), Err(error)));
             }
             Frame::Cancel { id, .. } => match self.serving.cancel(id) {
                 Cancelled::Stopping => {}
                 Cancelled::Waiting => {
-                    let error = Error::new(Kind::Cancelled, "the call was cancelled before its handler began")
-                        .with_execution(Execution::NotStarted);
-                    self.answers.push((Reply::To(id, Encoding::RAW), Err(error)));
+                    let error = Error::new(
+                        Kind::Cancelled,
+                        "the call was cancelled before its handler began",
+                    )
+                    .with_execution(Execution::NotStarted);
+                    self.answers
+                        .push((Reply::To(id, Encoding::RAW), Err(error)));
                 }
                 Cancelled::Unknown => self.counted.late_cancels += 1,
             },
@@ -120,10 +126,12 @@ where
             Frame::GoAway { reason, text } => {
                 tracing::debug!(target: "steeple::conn", ?reason, text, "the peer goes away");
                 let now = self.clock.tick(self.now);
-                self.state.go_away(now, reason, &text).map_err(|cause| match reason {
-                    Reason::Now => End::Eof(cause),
-                    _ => End::Lost(cause),
-                })?;
+                self.state
+                    .go_away(now, reason, &text)
+                    .map_err(|cause| match reason {
+                        Reason::Now => End::Eof(cause),
+                        _ => End::Lost(cause),
+                    })?;
             }
             Frame::Hello(hello) => {
                 tracing::debug!(target: "steeple::conn", agent = hello.agent, "the peer has opened");

@@ -31,7 +31,10 @@ where
 {
     /// Does what is due, if the timer has fired.
     pub(super) fn check_time(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let fired = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        let fired = self
+            .timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         if !fired || self.armed == Tick::NEVER {
             return Ok(());
         }

@@ -11,10 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::{super::cause::Cause, Connection, end::End};
-use crate::{
-    Body, Error, Request, Response,
-    wire::Wire,
-};
+use crate::{Body, Error, Request, Response, wire::Wire};
 
 /// Writes in one turn, after which input has its turn again.
 const WRITES_PER_TURN: usize = 16;

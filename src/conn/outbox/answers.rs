@@ -13,17 +13,14 @@ const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
 
 impl Outbox {
     /// The one answer to a request of the peer, which asked for `encoding`.
-    fn respond(
-        &mut self,
-        id: Id,
-        encoding: Encoding,
-        result: Result<&Response<Body>, &Error>,
-    ) {
+    fn respond(&mut self, id: Id, encoding: Encoding, result: Result<&Response<Body>, &Error>) {
         if let Phase::Closed(_) = self.phase {
             return;
         }
         let before = self.out.len();
-        let mismatch = result.ok().and_then(|response| check(response.body(), encoding).err());
+        let mismatch = result
+            .ok()
+            .and_then(|response| check(response.body(), encoding).err());
         let result = mismatch.as_ref().map_or(result, Err);
         match (self.encoder.response(id, result, &mut self.out), result) {
             (Err(error), _) => {
@@ -37,7 +34,10 @@ impl Outbox {
                 self.bulk_answers.insert(id, len);
                 self.bulk_answer_bytes += len;
             }
-            (Ok(_), result) => self.stats.served.count(result.map(drop).map_err(Error::kind)),
+            (Ok(_), result) => self
+                .stats
+                .served
+                .count(result.map(drop).map_err(Error::kind)),
         }
         if result.is_err_and(|error| error.execution() == Execution::NotStarted) {
             self.refusal_bytes += self.out.len() - before;
@@ -45,7 +45,11 @@ impl Outbox {
     }
 
     /// Puts out what a handler answered, if somebody waits for it.
-    pub(in super::super) fn answer(&mut self, reply: Reply, result: Result<&Response<Body>, &Error>) {
+    pub(in super::super) fn answer(
+        &mut self,
+        reply: Reply,
+        result: Result<&Response<Body>, &Error>,
+    ) {
         match reply {
             Reply::To(id, encoding) => self.respond(id, encoding, result),
             Reply::Nobody => {
@@ -78,6 +82,10 @@ fn check(body: &Body, asked: Encoding) -> Result<(), Error> {
     if given.is_raw() || given == asked {
         return Ok(());
     }
-    let text = format!("the handler answered in {}, the call asks for {}", name(given), name(asked));
+    let text = format!(
+        "the handler answered in {}, the call asks for {}",
+        name(given),
+        name(asked)
+    );
     Err(Error::new(Kind::Internal, text).executed())
 }

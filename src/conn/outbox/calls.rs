@@ -40,7 +40,10 @@ impl Outbox {
     pub(in super::super) fn one_way(&mut self, request: &Request<Body>) -> Result<(), Error> {
         self.check_open()?;
         if !self.capabilities.one_way {
-            return Err(Error::new(Kind::Invalid, "this wire has no messages without an answer"));
+            return Err(Error::new(
+                Kind::Invalid,
+                "this wire has no messages without an answer",
+            ));
         }
         if matches!(self.phase, Phase::Opening) || self.out.len() >= self.limits.write_buffer {
             let limit = self.limits.write_buffer;
@@ -95,7 +98,10 @@ impl Outbox {
             let Some(request) = self.calls.pending_request(key) else {
                 continue;
             };
-            let remaining = request.cx().deadline().map(|at| at.saturating_duration_since(now));
+            let remaining = request
+                .cx()
+                .deadline()
+                .map(|at| at.saturating_duration_since(now));
             let id = self.calls.id(key);
             let at = self.out.flat_len();
             match self.encoder.request(id, request, remaining, &mut self.out) {
@@ -109,7 +115,12 @@ impl Outbox {
     }
 
     /// Ends the calls whose deadline has passed. `writing` is what the driver has not written yet.
-    pub(in super::super) fn expire(&mut self, now: Tick, writing: &mut Out, leavings: &mut Leavings) {
+    pub(in super::super) fn expire(
+        &mut self,
+        now: Tick,
+        writing: &mut Out,
+        leavings: &mut Leavings,
+    ) {
         if self.calls.earliest() > now {
             return;
         }
@@ -164,7 +175,9 @@ impl Outbox {
             since: now.map_or(Tick::NEVER, |now| self.clock.tick(now)),
         };
         if self.calls.pending() == 0 && self.has_room() {
-            let remaining = deadline.zip(now).map(|(at, now)| at.saturating_duration_since(now));
+            let remaining = deadline
+                .zip(now)
+                .map(|(at, now)| at.saturating_duration_since(now));
             let id = self.calls.next_id();
             let at = self.out.flat_len();
             let lane = self.encoder.request(id, head, remaining, &mut self.out)?;
@@ -183,7 +196,8 @@ impl Outbox {
         let waiting = self.calls.pending();
         if self.pending.len() > 2 * waiting + STALE_PENDING {
             let calls = &self.calls;
-            self.pending.retain(|key| calls.pending_request(*key).is_some());
+            self.pending
+                .retain(|key| calls.pending_request(*key).is_some());
         }
         let limit = self.limits.max_pending;
         if waiting < limit || self.limits.overflow == Overflow::Wait {
@@ -221,5 +235,8 @@ impl Outbox {
 }
 
 fn draining() -> Error {
-    Error::new(Kind::Unavailable, "the connection drains and takes no new call")
+    Error::new(
+        Kind::Unavailable,
+        "the connection drains and takes no new call",
+    )
 }

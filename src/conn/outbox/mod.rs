@@ -147,10 +147,6 @@ impl Outbox {
         &self.phase
     }
 
-    pub(super) fn clock(&self) -> Clock {
-        self.clock
-    }
-
     pub(super) fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
@@ -204,8 +200,15 @@ impl Outbox {
 
     /// Whom to wake. Returns the last one.
     pub(super) fn set_driver(&mut self, driver: &Waker) -> Option<Waker> {
-        let same = self.driver.as_ref().is_some_and(|old| old.will_wake(driver));
-        if same { None } else { self.driver.replace(driver.clone()) }
+        let same = self
+            .driver
+            .as_ref()
+            .is_some_and(|old| old.will_wake(driver));
+        if same {
+            None
+        } else {
+            self.driver.replace(driver.clone())
+        }
     }
 
     /// Until when the driver sleeps, and whether output wakes it: it does not while the stream takes none.

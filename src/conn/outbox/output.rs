@@ -190,7 +190,9 @@ impl Outbox {
     fn is_taken(&self, ending: Ending) -> bool {
         match ending {
             Ending::Pending | Ending::Sent(_, Place::Bulk) => false,
-            Ending::Sent(_, Place::Chunked { end } | Place::Output { end, .. }) => self.written >= end,
+            Ending::Sent(_, Place::Chunked { end } | Place::Output { end, .. }) => {
+                self.written >= end
+            }
         }
     }
 

@@ -25,7 +25,8 @@ const MAX_CAUSE: usize = 1024;
 /// came from elsewhere, is that of a nested call: that call may not have started, but the handler that passes
 /// its error on did.
 pub(super) fn encode(error: &Error) -> u16 {
-    let not_processed = error.origin() == Origin::Local && error.execution() == Execution::NotStarted;
+    let not_processed =
+        error.origin() == Origin::Local && error.execution() == Execution::NotStarted;
     let bit = if not_processed {
         status::NOT_PROCESSED
     } else {
