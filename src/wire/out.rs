@@ -49,9 +49,9 @@ impl Out {
         self.flat.len()
     }
 
-    /// How much of the flat buffer has been read out.
-    pub fn flat_read(&self) -> usize {
-        self.read
+    /// Whether the byte at flat position `at` is still to be read out.
+    pub fn is_unread(&self, at: usize) -> bool {
+        (self.read..self.flat.len()).contains(&at)
     }
 
     /// Adds bytes by copying them.

@@ -150,7 +150,7 @@ impl Outbox {
                     Some(&mut self.out)
                 } else {
                     let next = batch.wrapping_add(1) == self.batch;
-                    writing.filter(|writing| next && writing.flat_read() <= at)
+                    writing.filter(|writing| next && writing.is_unread(at))
                 };
                 match out.is_some_and(|out| self.encoder.void(at, out)) {
                     true => Retracted::Gone,
