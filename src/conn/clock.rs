@@ -48,7 +48,8 @@ impl Clock {
 
     /// When `tick` begins; `None` if that is beyond the clock.
     pub(crate) fn instant(&self, tick: Tick) -> Option<Instant> {
-        self.origin.checked_add(Duration::from_millis(tick.0))
+        let since = (tick != Tick::NEVER).then_some(Duration::from_millis(tick.0))?;
+        self.origin.checked_add(since)
     }
 }
 
