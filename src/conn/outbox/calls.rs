@@ -28,12 +28,15 @@ impl Outbox {
         request: &Request<Body>,
         now: Option<Instant>,
     ) -> Result<Option<Key>, Error> {
-        self.check_open().inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
+        self.check_open()
+            .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
         if self.calls.pending() > 0 || !self.has_room() {
             return Ok(None);
         }
         let deadline = request.cx().deadline();
-        let remaining = deadline.zip(now).map(|(at, now)| at.saturating_duration_since(now));
+        let remaining = deadline
+            .zip(now)
+            .map(|(at, now)| at.saturating_duration_since(now));
         let id = self.calls.next_id();
         let at = self.out.flat_len();
         match self.encoder.request(id, request, remaining, &mut self.out) {
