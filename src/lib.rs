@@ -1,6 +1,7 @@
 //! RPC as a stack of tower services.
 
 pub mod message;
+pub mod transport;
 pub mod wire;
 
 pub use steeple_layers::{

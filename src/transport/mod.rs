@@ -1,0 +1,4 @@
+//! Streams, and how frames travel over them.
+
+#[cfg(feature = "codec")]
+pub mod framed;
