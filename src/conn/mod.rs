@@ -35,6 +35,7 @@
 //! | refusals not yet written | 1 MiB | the connection ends |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
 
+mod answer;
 mod buffer;
 mod builder;
 mod cause;
@@ -42,6 +43,7 @@ mod clock;
 mod driver;
 mod inflight;
 mod job;
+mod leavings;
 mod options;
 mod outbox;
 mod peer;

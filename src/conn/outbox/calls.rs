@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::{
     super::{
         clock::Tick,
-        inflight::{Ending, Key, Leavings, Terms},
+        inflight::{Ending, Key, Terms},
+        leavings::Leavings,
         options::Overflow,
     },
     Outbox, Phase,

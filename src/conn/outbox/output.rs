@@ -3,8 +3,9 @@
 use super::{
     super::{
         cause::Cause,
-        inflight::{Ending, Leavings, Met, Place},
+        inflight::{Ending, Met, Place},
         job::Reply,
+        leavings::Leavings,
     },
     Outbox, Phase,
 };
