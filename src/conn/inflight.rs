@@ -21,7 +21,12 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::{answer::bind, clock::Tick, leavings::Leavings};
+use super::{
+    answer::bind,
+    clock::Tick,
+    leavings::Leavings,
+    slot::{Place, Slot, Stage, Terms},
+};
 use crate::{
     Body, Encoding, Error, Request, Response,
     wire::{Id, Role},
@@ -48,38 +53,6 @@ pub(super) struct Key {
     generation: u32,
 }
 
-/// Where the message of a sent call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the bulk lane, or part of it.
-    Bulk,
-    /// The last chunk is in an output; the stream has taken the whole when it has taken `end` bytes.
-    Chunked {
-        /// Counted from the beginning of the connection.
-        end: u64,
-    },
-    /// In output number `batch`, from flat position `at` on.
-    Output {
-        /// Outputs are numbered in the order in which they are written.
-        batch: u32,
-        /// A flat position.
-        at: usize,
-        /// As above.
-        end: u64,
-    },
-}
-
-/// What is known of a call besides its request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// The encoding in which the answer comes, unless it is raw.
-    pub(super) encoding: Encoding,
-    /// When the caller stops waiting.
-    pub(super) deadline: Tick,
-    /// When the call was made.
-    pub(super) since: Tick,
-}
-
 /// A call that ends without an answer, and what is to become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -101,31 +74,6 @@ pub(super) enum Met {
     Late,
     /// No call that is owed an answer.
     Nothing,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    terms: Terms,
-    place: Place,
-    waker: Option<Waker>,
-    /// Whether nobody waits although the call is to be made.
-    detached: bool,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Free {
-        next: u32,
-    },
-    Pending(Box<Request<Body>>),
-    Sent,
-    Orphan,
-    Done {
-        result: Result<Response<Body>, Error>,
-        owed: bool,
-    },
 }
 
 /// The bits of an id's index that tell the slot. Those above tell the generation, for diagnosis only.
@@ -489,23 +437,5 @@ impl InFlight {
             }
         };
         Some((index, ending))
-    }
-}
-
-impl Stage {
-    /// Leaves the slab with what was in it.
-    fn leave(self, leavings: &mut Leavings) {
-        match self {
-            Self::Pending(request) => leavings.drop_request(request),
-            Self::Done { result, .. } => leavings.drop_result(result),
-            Self::Free { .. } | Self::Sent | Self::Orphan => {}
-        }
-    }
-}
-
-impl Slot {
-    /// Whether a caller waits for this call.
-    fn is_waiting(&self) -> bool {
-        matches!(self.stage, Stage::Pending(_) | Stage::Sent)
     }
 }

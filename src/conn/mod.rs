@@ -50,6 +50,7 @@ mod peer;
 mod response_future;
 mod serving;
 mod shared;
+mod slot;
 mod state;
 mod stats;
 mod unserved;

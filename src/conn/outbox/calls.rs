@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::{
     super::{
         clock::Tick,
-        inflight::{Ending, Key, Terms},
+        inflight::{Ending, Key},
         leavings::Leavings,
         options::Overflow,
+        slot::Terms,
     },
     Outbox, Phase,
     output::Retracted,

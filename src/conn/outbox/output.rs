@@ -3,9 +3,10 @@
 use super::{
     super::{
         cause::Cause,
-        inflight::{Ending, Met, Place},
+        inflight::{Ending, Met},
         job::Reply,
         leavings::Leavings,
+        slot::Place,
     },
     Outbox, Phase,
 };
