@@ -192,3 +192,62 @@ async fn a_call_may_be_dropped_in_another_task_than_the_one_that_polled_it() {
     tokio::spawn(async move { drop(answer) }).await.unwrap();
     server.expect(cancel(id, reason::DROPPED)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_call_runs_to_its_end() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    channel.call(call("echo", "x")).detach();
+    let id = server.expect_request("echo").await.id;
+    server.expect_silence().await;
+    assert_eq!(channel.stats().in_flight, 1);
+    server.send(response(id)).await;
+    settle().await;
+    let stats = channel.stats();
+    assert_eq!(
+        (stats.calls.ok(), stats.in_flight, stats.late_answers),
+        (1, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_call_in_chunks_is_owed_its_answer_until_it_comes() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    channel.call(call("echo", vec![0; 100_000])).detach();
+    let id = server.expect_request("echo").await.id;
+    let last = server.message().await;
+    assert_eq!((last.kind, last.flags), (kind::DATA, flag::END));
+    settle().await;
+    assert_eq!(channel.stats().in_flight, 1);
+    let mut draining = tokio_test::task::spawn(channel.drain());
+    tokio_test::assert_pending!(draining.poll());
+    server.expect_goaway(reason::SHUTDOWN).await;
+    server.send(crate::support::goaway(reason::ACK)).await;
+    server.expect_silence().await;
+    server.send(response(id)).await;
+    server.expect_eof().await;
+    assert_eq!(channel.stats().calls.ok(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_call_that_is_pending_still_goes_out_and_keeps_its_deadline() {
+    use steeple::Carry;
+    let (mut channel, mut server) = dial(Options::new().max_calls(1));
+    server.shake_hands().await;
+    let first = channel.call(call("echo", "1"));
+    channel.call(call("echo", "2")).detach();
+    let mut hurried = call("echo", "3");
+    hurried.cx_mut().set_timeout(Duration::from_secs(1));
+    channel.call(hurried).detach();
+    let id = server.expect_request("echo").await.id;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(channel.stats().calls.errors(Kind::Timeout), 1);
+    server.send(response(id)).await;
+    let second = server.expect_request("echo").await;
+    assert_eq!(second.body, b"2");
+    server.send(response(second.id)).await;
+    server.expect_silence().await;
+    soon(first).await.unwrap();
+    assert_eq!(channel.stats().calls.ok(), 2);
+}

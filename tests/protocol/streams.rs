@@ -82,12 +82,17 @@ fn pair(capacity: usize, buffered: usize, options: Options) -> steeple::Channel 
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_keeps_bytes_until_it_is_flushed_is_flushed() {
-    for (capacity, buffered) in [(64 * 1024, 8192), (100, 1 << 20), (1, 1), (7, 10_000)] {
+    for (capacity, buffered, len) in [
+        (64 * 1024, 8192, 70_000),
+        (100, 1 << 20, 70_000),
+        (1, 1, 1000),
+        (7, 10_000, 5000),
+    ] {
         let mut channel = pair(capacity, buffered, Options::new());
         let answers = [
             channel.call(call("echo", "x")),
-            channel.call(call("back", vec![1; 20_000])),
-            channel.call(call("echo", vec![2; 70_000])),
+            channel.call(call("back", vec![1; len / 2])),
+            channel.call(call("echo", vec![2; len])),
             channel.call(call("sleep", "5")),
         ];
         for answer in answers {
