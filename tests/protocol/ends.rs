@@ -257,3 +257,19 @@ async fn a_response_future_is_not_polled_after_its_result() {
     soon(&mut answer).await.unwrap();
     soon(&mut answer).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_call_taken_out_of_the_output_does_not_make_a_later_one_unsent() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let large = channel.call(call("echo", vec![0; 50_000]));
+    let pay = channel.call(call("pay", "5"));
+    drop(large);
+    server.expect_request("pay").await;
+    server.shutdown().await;
+    let error = soon(pay).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Connection, Execution::MaybeExecuted)
+    );
+}
