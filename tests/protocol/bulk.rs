@@ -251,3 +251,23 @@ async fn a_chunked_answer_gives_way_to_a_small_one() {
     }
     assert!((1..10).contains(&small_after), "{small_after} of {chunks}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_not_mistaken_for_a_dripping_peer() {
+    let options = Options::new()
+        .frame_timeout(Duration::from_secs(10))
+        .no_keepalive();
+    let (mut client, _server) = serve(options, echo());
+    client.shake_hands().await;
+    let mut bytes = request(2, "echo").of_total(1 + 8 * 1000).body("x").encode();
+    for n in 1..=8 {
+        let data = data(2, &[7; 1000]);
+        bytes.extend(if n == 8 { data.end() } else { data }.encode());
+    }
+    // Always somewhere within a frame, and no frame takes longer than 9 s.
+    for piece in bytes.chunks(800) {
+        client.write(piece).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!(client.expect_response(2).await.body.len(), 8001);
+}
