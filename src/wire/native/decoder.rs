@@ -319,6 +319,7 @@ impl Decoder for NativeDecoder {
                     &self.served,
                 )
             {
+                self.frames += 1;
                 return Ok(Some(frame));
             }
             let step = match self.state {
