@@ -46,8 +46,13 @@ pub(super) struct InFlight {
 /// [`settle`](Self::settle) does it, and so does dropping.
 #[derive(Debug, Default)]
 pub(super) struct Leavings {
-    // Most often there is one task to wake, and no need for an allocation.
+    /// Most often there is one task to wake and nothing else, and no need for an allocation.
     first: Option<Waker>,
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
     wake: Vec<Waker>,
     wakers: Vec<Waker>,
     requests: Vec<Box<Request<Body>>>,
@@ -234,7 +239,7 @@ impl InFlight {
         } else {
             Stage::Sent
         };
-        leavings.stage(mem::replace(&mut slot.stage, stage));
+        leavings.drop_stage(mem::replace(&mut slot.stage, stage));
         self.pending -= 1;
         self.owed += 1;
     }
@@ -278,7 +283,7 @@ impl InFlight {
             return Poll::Ready(self.take(key.index));
         }
         if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            leavings.wakers.extend(slot.waker.replace(waker.clone()));
+            leavings.drop_waker(slot.waker.replace(waker.clone()));
         }
         Poll::Pending
     }
@@ -287,11 +292,11 @@ impl InFlight {
     pub(super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) -> Option<Ending> {
         let id = self.id(key);
         let slot = &mut self.slots[key.index as usize];
-        leavings.wakers.extend(slot.waker.take());
+        leavings.drop_waker(slot.waker.take());
         match slot.stage {
             Stage::Pending(_) => {
                 self.pending -= 1;
-                leavings.stage(self.release(key.index));
+                leavings.drop_stage(self.release(key.index));
                 Some(Ending::Pending)
             }
             Stage::Sent => {
@@ -299,7 +304,7 @@ impl InFlight {
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Done { .. } => {
-                leavings.results.push(self.take(key.index));
+                leavings.drop_result(self.take(key.index));
                 None
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -309,11 +314,11 @@ impl InFlight {
     /// Lets a call go on although nobody waits for its answer.
     pub(super) fn detach(&mut self, key: Key, leavings: &mut Leavings) {
         let slot = &mut self.slots[key.index as usize];
-        leavings.wakers.extend(slot.waker.take());
+        leavings.drop_waker(slot.waker.take());
         match slot.stage {
             Stage::Pending(_) => slot.detached = true,
             Stage::Sent => slot.stage = Stage::Orphan,
-            Stage::Done { .. } => leavings.results.push(self.take(key.index)),
+            Stage::Done { .. } => leavings.drop_result(self.take(key.index)),
             Stage::Free { .. } | Stage::Orphan => {}
         }
     }
@@ -339,13 +344,13 @@ impl InFlight {
         leavings: &mut Leavings,
     ) -> Met {
         let Some((slot, _)) = self.find(id) else {
-            leavings.results.push(result);
+            leavings.drop_result(result);
             return Met::Nothing;
         };
         if !matches!(slot.stage, Stage::Sent) {
             let owed = matches!(slot.stage, Stage::Orphan | Stage::Done { owed: true, .. });
             self.forgive(id);
-            leavings.results.push(result);
+            leavings.drop_result(result);
             return if owed { Met::Late } else { Met::Nothing };
         }
         let result = bind(result, slot.terms.encoding);
@@ -387,13 +392,13 @@ impl InFlight {
             result: Err(error),
             owed,
         };
-        leavings.stage(mem::replace(&mut slot.stage, done));
+        leavings.drop_stage(mem::replace(&mut slot.stage, done));
         leavings.wake(slot.waker.take());
         let detached = slot.detached;
         self.pending -= usize::from(!owed);
         self.untaken += 1;
         if detached {
-            leavings.results.push(self.take(index));
+            leavings.drop_result(self.take(index));
         }
     }
 
@@ -510,25 +515,48 @@ impl Leavings {
     pub(super) fn wake(&mut self, waker: Option<Waker>) {
         match &self.first {
             None => self.first = waker,
-            Some(_) => self.wake.extend(waker),
+            Some(_) => self.rest().wake.extend(waker),
         }
     }
 
-    /// Wakes and drops. To be called without the lock.
+    /// Wakes and drops, and keeps the memory. To be called without the lock.
     pub(super) fn settle(&mut self) {
-        self.first.take().into_iter().for_each(Waker::wake);
-        self.wake.drain(..).for_each(Waker::wake);
-        self.wakers.clear();
-        self.requests.clear();
-        self.results.clear();
+        if let Some(first) = self.first.take() {
+            first.wake();
+        }
+        if let Some(rest) = &mut self.rest {
+            rest.wake.drain(..).for_each(Waker::wake);
+            rest.wakers.clear();
+            rest.requests.clear();
+            rest.results.clear();
+        }
     }
 
-    fn stage(&mut self, stage: Stage) {
+    /// Adds a request to be dropped.
+    pub(super) fn drop_request(&mut self, request: Box<Request<Body>>) {
+        self.rest().requests.push(request);
+    }
+
+    fn drop_waker(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.rest().wakers.push(waker);
+        }
+    }
+
+    fn drop_result(&mut self, result: Result<Response<Body>, Error>) {
+        self.rest().results.push(result);
+    }
+
+    fn drop_stage(&mut self, stage: Stage) {
         match stage {
-            Stage::Pending(request) => self.requests.push(request),
-            Stage::Done { result, .. } => self.results.push(result),
+            Stage::Pending(request) => self.drop_request(request),
+            Stage::Done { result, .. } => self.drop_result(result),
             Stage::Free { .. } | Stage::Sent | Stage::Orphan => {}
         }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 }
 
