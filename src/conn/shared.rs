@@ -16,8 +16,9 @@ use tokio::{
 
 use super::{
     cause::Cause,
-    inflight::{Key, Leavings},
+    inflight::Key,
     job::Reply,
+    leavings::Leavings,
     outbox::{Outbox, Phase, Wish},
 };
 use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};

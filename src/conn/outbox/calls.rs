@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use super::{
     super::{
         clock::Tick,
-        inflight::{Ending, Key, Leavings, Terms},
+        inflight::{Ending, Key},
+        leavings::Leavings,
         options::Overflow,
+        slot::Terms,
     },
     Outbox, Phase,
     output::Retracted,

@@ -3,8 +3,10 @@
 use super::{
     super::{
         cause::Cause,
-        inflight::{Ending, Leavings, Met, Place},
+        inflight::{Ending, Met},
         job::Reply,
+        leavings::Leavings,
+        slot::Place,
     },
     Outbox, Phase,
 };

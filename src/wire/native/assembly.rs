@@ -37,7 +37,7 @@ pub(super) struct Assembly {
 /// A message that has begun.
 #[derive(Debug)]
 enum Partial {
-    Open(Box<Open>),
+    Open(Open),
     /// Its pieces are thrown away. For an answer: what its caller is told when the last has come, since the
     /// caller's id is not free before.
     Discarding(Option<Error>),
@@ -106,12 +106,12 @@ impl Assembly {
             return self.refuse(sort, id, sort.refusal(Kind::Overflow, text), true);
         }
         self.open += 1;
-        let open = Box::new(Open {
+        let open = Open {
             head,
             total,
             body: Vec::new(),
             paid: 0,
-        });
+        };
         self.partials.insert(id, Partial::Open(open));
         self.add(id, first, cost)
     }
