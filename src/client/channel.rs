@@ -50,7 +50,8 @@ impl Channel {
     /// Connects by the default [`Connector`].
     ///
     /// # Errors
-    /// [`Kind::Invalid`] if this is no endpoint, [`Kind::Unreachable`] if the dial fails.
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the dial fails.
     pub async fn connect<E>(endpoint: E) -> Result<Self, Error>
     where
         E: TryInto<Endpoint>,
