@@ -106,6 +106,7 @@
 //! | `test` | | the network in memory with seeded faults, `transport::mem` |
 
 pub mod client;
+pub mod codec;
 pub mod conn;
 pub mod message;
 pub mod server;
@@ -118,6 +119,7 @@ pub use steeple_layers::{
 
 pub use self::{
     client::Channel,
+    codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     server::{Server, ServerHandle},
