@@ -8,23 +8,23 @@
 //! cargo run --release --example quickstart
 //! ```
 //!
-//! `service` is what a server is: a function. `acts` is what a client does, one function for each act.
-//! `verdict` and `account` check and count, and have nothing to teach.
+//! `api` is what both sides agree on, `service` what a server is: a function. `client` puts values into calls,
+//! and `acts` is what one does with it, a function for each act. `verdict` and `account` check and count, and
+//! have nothing to teach.
 
 mod account;
 mod acts;
+mod api;
+mod client;
 mod service;
 mod verdict;
 
 use std::{process::ExitCode, time::Duration};
 
-use steeple::{Carry, Channel, Error, Request, Response, Server, client::Connector};
-use tower::{ServiceBuilder, service_fn, util::BoxCloneService};
+use steeple::{Carry, Channel, Error, Request, Server, client::Connector};
+use tower::{ServiceBuilder, service_fn};
 
-use crate::account::Account;
-
-/// A client is any service from `Request` to `Response`. Boxed, it has a name, whatever layers it is made of.
-type Client = BoxCloneService<Request, Response, Error>;
+use crate::{account::Account, client::Client};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Error> {
@@ -59,8 +59,7 @@ async fn main() -> Result<ExitCode, Error> {
 
 /// The layers of the client, the outermost first.
 fn stack(channel: Channel) -> Client {
-    ServiceBuilder::new()
-        .boxed_clone()
+    let stack = ServiceBuilder::new()
         // tower's own layers return boxed errors. An `Error` inside comes out as it went in.
         .map_err(Error::from)
         // At most so many calls at once, over all clones of the stack.
@@ -69,7 +68,8 @@ fn stack(channel: Channel) -> Client {
         .timeout(Duration::from_secs(20))
         // A deadline that travels: the server stops working for a caller that has stopped waiting.
         .map_request(with_deadline)
-        .service(channel)
+        .service(channel);
+    Client::new(stack)
 }
 
 fn with_deadline(mut request: Request) -> Request {

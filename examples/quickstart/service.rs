@@ -2,58 +2,52 @@
 
 use std::time::Duration;
 
-use steeple::{Body, Error, Kind, Peer, Request, Response};
-use tower::ServiceExt;
+use serde::Serialize;
+use steeple::{
+    Error, ErrorExt, Kind, Peer, Request, Response,
+    codec::{Arena, decode, encode},
+};
 
-/// The code of the application error below. Its meaning is a matter of the two sides alone.
-pub(crate) const NOT_A_NUMBER: u16 = 7;
-/// In milliseconds: for nobody to wait for.
-pub(crate) const LONG_NAP: &str = "3600000";
-/// In milliseconds.
-pub(crate) const SHORT_NAP: &str = "50";
-/// What a nap answers.
-pub(crate) const GOOD_MORNING: &str = "good morning";
+use crate::{
+    api::{CODEC, DIVISION_BY_ZERO, Division},
+    client::Client,
+};
 
 /// The server's methods.
 pub(crate) async fn handle(request: Request) -> Result<Response, Error> {
     match request.method().as_str() {
+        // What came goes back; nobody has to know what it means.
         "echo" => Ok(Response::new(request.into_body())),
-        "sum" => sum(request),
+        "divide" => divide(request),
         "nap" => nap(request).await,
         "greet" => greet(request).await,
         other => Err(Error::new(
             Kind::Unimplemented,
-            format!("there is no method {other:?}"),
+            format!("there is no {other:?}"),
         )),
     }
 }
 
 /// The client's one method.
 pub(crate) async fn handle_of_the_client(_: Request) -> Result<Response, Error> {
-    Ok(Response::new(Body::from("quickstart")))
+    respond(&"quickstart")
 }
 
-/// A computation of numbers with spaces between them.
-fn sum(request: Request) -> Result<Response, Error> {
-    let mut total = 0;
-    for word in request.body().as_bytes().split(|byte| *byte == b' ') {
-        total += number(word)?;
+/// A computation. An application error is an answer like any other, with a code and details of one's own.
+fn divide(request: Request) -> Result<Response, Error> {
+    let division: Division = decode(&CODEC, request.body())?;
+    match division.dividend.checked_div(division.divisor) {
+        Some(quotient) => respond(&quotient),
+        None => Err(Error::application(DIVISION_BY_ZERO, "division by zero")
+            .encode_details(&CODEC, &division)?),
     }
-    Ok(Response::new(total.to_string().into()))
 }
 
 /// A method that is slow. When its caller gives up, it is dropped where it waits.
 async fn nap(request: Request) -> Result<Response, Error> {
-    let length = Duration::from_millis(number(request.body().as_bytes())?);
+    let length: Duration = decode(&CODEC, request.body())?;
     tokio::time::sleep(length).await;
-    Ok(Response::new(GOOD_MORNING.into()))
-}
-
-/// An application error is an answer like any other, with a code of one's own.
-fn number(word: &[u8]) -> Result<u64, Error> {
-    let word = std::str::from_utf8(word).ok();
-    let number = word.and_then(|word| word.parse().ok());
-    number.ok_or_else(|| Error::application(NOT_A_NUMBER, "this is not a number"))
+    respond(&length)
 }
 
 /// Asks the client that called for its name, over the same connection.
@@ -62,9 +56,11 @@ async fn greet(request: Request) -> Result<Response, Error> {
         .connection()
         .and_then(|connection| connection.get::<Peer>());
     let peer = peer.expect("a request that came in has a peer").clone();
-    let answer = peer.oneshot(Request::new("name", Body::empty())).await;
+    let name: Result<String, _> = Client::new(peer).call("name", &()).await;
     // This handler ran, whatever the error says of the call inside of it.
-    let name = answer.map_err(Error::executed)?.into_body();
-    let greeting = [b"hello, ", &name.as_bytes()[..]].concat();
-    Ok(Response::new(greeting.into()))
+    respond(&format!("hello, {}", name.map_err(Error::executed)?))
+}
+
+fn respond<T: Serialize + 'static>(value: &T) -> Result<Response, Error> {
+    Ok(Response::new(encode(&CODEC, value, &mut Arena::new())?))
 }
