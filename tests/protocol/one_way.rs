@@ -128,3 +128,15 @@ async fn a_full_buffer_refuses_the_message_to_its_sender() {
         .await
         .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_ends_makes_room_for_a_request_that_waits() {
+    let probe = Probe::default();
+    let (mut client, _server) = serve(Options::new().max_handlers(1), probe.service());
+    client.shake_hands().await;
+    client
+        .send_all([one_way("sleep").body("1000"), request(2, "echo").body("x")])
+        .await;
+    client.expect(response(2).body("x")).await;
+    assert_eq!(probe.finished(), 2);
+}

@@ -64,7 +64,8 @@ where
         }
         self.drain(outbox)?;
         outbox.promote(self.now, &mut self.leavings);
-        self.unsent = self.writing.len() + outbox.unsent_answers();
+        self.serving
+            .set_unsent(self.writing.len() + outbox.unsent_answers());
 
         if !self.writing.is_empty() || !outbox.has_output() {
             self.sleep(outbox, self.writing.is_empty());
