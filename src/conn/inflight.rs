@@ -119,6 +119,11 @@ impl InFlight {
         self.earliest
     }
 
+    /// Whether all slots that ids can name are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.free >= SLOT_MASK
+    }
+
     /// Since when the oldest call waits that was sent.
     pub(super) fn oldest(&self) -> Option<Tick> {
         let sent = self

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Body, Error, Request, Response,
-    wire::{Reason, Role, Wire},
+    wire::{Reason, Role, Violation, Wire},
 };
 
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
@@ -57,6 +57,9 @@ where
         outbox.stats_mut().handling = self.serving.under_way() as u64;
         if let Some(nonce) = self.pong.take() {
             outbox.control(|encoder, out| encoder.pong(nonce, out));
+        }
+        if let Some(id) = outbox.reused_id() {
+            return Err(Violation::new(format!("the id {id:?} is in use")).into());
         }
         if outbox.is_refused_in_vain() {
             let cause = Cause::lost("the peer reads none of the answers that refuse its requests");
