@@ -18,6 +18,10 @@ pub(super) struct Leavings {
 struct Rest {
     wake: Vec<Waker>,
     wakers: Vec<Waker>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they come in boxes, and are moved under the lock"
+    )]
     requests: Vec<Box<Request<Body>>>,
     results: Vec<Result<Response<Body>, Error>>,
 }
