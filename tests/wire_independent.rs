@@ -227,7 +227,11 @@ fn answers_are_understood() {
         let mut fail = |error: Error| {
             encoder.response(theirs(2), Err(&error), out).unwrap();
         };
-        fail(Error::new(Kind::Overflow, "full").with_retry_after(Duration::from_micros(9)));
+        fail(
+            Error::new(Kind::Overflow, "full")
+                .with_execution(Execution::NotStarted)
+                .with_retry_after(Duration::from_micros(9)),
+        );
         fail(Error::new(Kind::Invalid, "bad").with_execution(Execution::MaybeExecuted));
         fail(
             Error::new(Kind::Internal, "bug")

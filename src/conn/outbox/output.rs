@@ -76,7 +76,7 @@ impl Outbox {
     ) {
         let outcome = result.as_ref().map(drop).map_err(Error::kind);
         match self.calls.answer(id, result, leavings) {
-            Met::Caller { sending } => {
+            Met::Call { sending } => {
                 self.stats.calls.count(outcome);
                 // An early answer: the peer does not want the rest, and the id must not be used before it
                 // knows that no more comes.

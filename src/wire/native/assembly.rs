@@ -76,6 +76,11 @@ impl Assembly {
         }
     }
 
+    /// Whether no message is awaited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partials.is_empty()
+    }
+
     /// Whether more of this message is awaited.
     pub(super) fn contains(&self, id: Id) -> bool {
         self.partials.contains_key(&id)

@@ -17,18 +17,18 @@ use super::{
     encoder::MAX_FAREWELL,
     head::{Head, Sort},
     header::Header,
-    meta, opening, reason,
+    meta, opening,
+    plain::{self, COPY_BELOW},
+    reason,
 };
-
-/// Bodies shorter than this are copied out of the read buffer, longer ones are slices of it: a small answer
-/// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
-const COPY_BELOW: usize = 1024;
 
 /// Reads the native wire.
 #[derive(Debug)]
 pub struct NativeDecoder {
     role: Role,
     max_frame: u32,
+    /// No limit is passed by a frame shorter than this.
+    plain_below: usize,
     served: Vec<Encoding>,
     state: State,
     /// How many frames were read to their ends.
@@ -75,6 +75,7 @@ impl NativeDecoder {
         Self {
             role,
             max_frame: hello.max_frame,
+            plain_below: COPY_BELOW.min(limits.max_message as usize),
             served: hello.encodings,
             state: State::Preface,
             frames: 0,
@@ -307,6 +308,20 @@ impl NativeDecoder {
 impl Decoder for NativeDecoder {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Violation> {
         loop {
+            if matches!(self.state, State::Header)
+                && self.greeted
+                && self.assembly.is_empty()
+                && let Some(frame) = plain::take(
+                    input,
+                    self.plain_below,
+                    self.role,
+                    &self.bindings,
+                    &self.served,
+                )
+            {
+                self.frames += 1;
+                return Ok(Some(frame));
+            }
             let step = match self.state {
                 State::Preface if opening::take_preface(input)? => {
                     self.state = State::Header;

@@ -163,11 +163,11 @@ fn binding(
     }
 }
 
-fn body(bytes: Bytes, raw: bool, bound: Encoding) -> Body {
+pub(super) fn body(bytes: Bytes, raw: bool, bound: Encoding) -> Body {
     Body::encoded(bytes, encoding_of(raw, bound))
 }
 
-fn remaining(aux: u32, said: &Said) -> Option<Duration> {
+pub(super) fn remaining(aux: u32, said: &Said) -> Option<Duration> {
     match aux {
         deadline::NONE => None,
         deadline::IN_METADATA => said.as_ref()?.deadline,
@@ -175,7 +175,7 @@ fn remaining(aux: u32, said: &Said) -> Option<Duration> {
     }
 }
 
-fn request(method: Method, bound: Encoding, body: Body, said: Said) -> Request<Body> {
+pub(super) fn request(method: Method, bound: Encoding, body: Body, said: Said) -> Request<Body> {
     let mut request = Request::new(method, body);
     request.set_encoding(bound);
     if let Some(said) = said {
