@@ -21,7 +21,7 @@ struct Rest {
     deliveries: Vec<(Arc<Mailbox>, Result<Response<Body>, Error>)>,
     #[expect(
         clippy::vec_box,
-        reason = "they come in boxes, and are moved under the lock"
+        reason = "they come in boxes, and a box is one word to move"
     )]
     requests: Vec<Box<Request<Body>>>,
     results: Vec<Result<Response<Body>, Error>>,
