@@ -16,9 +16,12 @@ pub(super) struct Leavings {
     rest: Option<Box<Rest>>,
 }
 
+/// A result and where it goes.
+type Delivery = (Arc<Mailbox>, Result<Response<Body>, Error>);
+
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<(Arc<Mailbox>, Result<Response<Body>, Error>)>,
+    deliveries: Vec<Delivery>,
     #[expect(
         clippy::vec_box,
         reason = "they come in boxes, and a box is one word to move"

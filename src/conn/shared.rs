@@ -178,9 +178,7 @@ impl Shared {
         drop(pings);
 
         let mut outbox = self.outbox();
-        if let Phase::Closed(cause) = outbox.phase() {
-            return Err(cause.error(false));
-        }
+        outbox.check_usable()?;
         if !outbox.capabilities().ping {
             return Err(Error::new(Kind::Invalid, "this wire has no ping"));
         }

@@ -10,7 +10,7 @@ use super::{
         inflight::{Ending, Key},
         leavings::Leavings,
         mailbox::Mailbox,
-        options::Overflow,
+        options::{Options, Overflow},
         slot::Terms,
     },
     Outbox, Phase,
@@ -33,6 +33,7 @@ impl Outbox {
         mailbox: &Arc<Mailbox>,
     ) -> Result<Option<Key>, Error> {
         self.check_open()
+            .and_then(|()| self.check_ids())
             .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
         if self.calls.pending() > 0 || !self.has_room() {
             return Ok(None);
@@ -84,16 +85,19 @@ impl Outbox {
                 "this wire has no messages without an answer",
             ));
         }
-        if matches!(self.phase, Phase::Opening) || self.out.len() >= self.limits.write_buffer {
+        self.check_usable()?;
+        if self.out.len() + self.bulk_one_ways.sum() >= self.limits.write_buffer {
             let limit = self.limits.write_buffer;
             let text = format!("the write_buffer of {limit} bytes is full");
             return Err(Error::new(Kind::Overflow, text));
         }
         if request.body().len() > self.encoder.bulk_above() {
+            self.check_ids()?;
             let id = self.calls.next_id();
             self.encoder.one_way(Some(id), request, &mut self.out)?;
             self.calls.insert_one_way();
             self.bulk_requests += 1;
+            self.bulk_one_ways.insert(id, request.body().len());
         } else {
             self.encoder.one_way(None, request, &mut self.out)?;
         }
@@ -225,6 +229,28 @@ impl Outbox {
         if self.calls.fail_pending(key, error, leavings) {
             self.stats.calls.count(Err(kind));
         }
+    }
+
+    /// Whether anything may be written.
+    pub(in super::super) fn check_usable(&self) -> Result<(), Error> {
+        match &self.phase {
+            Phase::Open | Phase::Draining => Ok(()),
+            Phase::Opening => Err(Error::new(
+                Kind::Unavailable,
+                "the connection is not open yet",
+            )),
+            Phase::Closed(cause) => Err(cause.error(false)),
+        }
+    }
+
+    /// Whether there is an id for another call. Only where every call waits can there be none.
+    fn check_ids(&self) -> Result<(), Error> {
+        if self.calls.is_full() {
+            let limit = Options::MAX_CALLS;
+            let text = format!("{limit} calls have not ended, and no more have an id");
+            return Err(Error::new(Kind::Overflow, text));
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Error> {
