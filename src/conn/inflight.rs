@@ -65,7 +65,7 @@ pub(super) enum Ending {
 /// What an answer met.
 #[derive(Debug)]
 pub(super) enum Met {
-    /// A caller.
+    /// A call that has not ended.
     Caller {
         /// Whether the request is still being sent, in chunks.
         sending: bool,
@@ -164,12 +164,7 @@ impl InFlight {
     pub(super) fn promote(&mut self, key: Key, place: Place, leavings: &mut Leavings) {
         let slot = &mut self.slots[key.index as usize];
         slot.place = place;
-        let stage = if slot.detached {
-            Stage::Orphan
-        } else {
-            Stage::Sent
-        };
-        mem::replace(&mut slot.stage, stage).leave(leavings);
+        mem::replace(&mut slot.stage, Stage::Sent).leave(leavings);
         self.pending -= 1;
         self.owed += 1;
     }
@@ -246,8 +241,7 @@ impl InFlight {
         let slot = &mut self.slots[key.index as usize];
         leavings.drop_waker(slot.waker.take());
         match slot.stage {
-            Stage::Pending(_) => slot.detached = true,
-            Stage::Sent => slot.stage = Stage::Orphan,
+            Stage::Pending(_) | Stage::Sent => slot.detached = true,
             Stage::Done { .. } => leavings.drop_result(self.take(key.index)),
             Stage::Free { .. } | Stage::Orphan => {}
         }
@@ -273,7 +267,7 @@ impl InFlight {
         result: Result<Response<Body>, Error>,
         leavings: &mut Leavings,
     ) -> Met {
-        let Some((slot, _)) = self.find(id) else {
+        let Some((slot, index)) = self.find(id) else {
             leavings.drop_result(result);
             return Met::Nothing;
         };
@@ -290,8 +284,12 @@ impl InFlight {
         };
         leavings.wake(slot.waker.take());
         let sending = slot.place == Place::Bulk;
+        let detached = slot.detached;
         self.owed -= 1;
         self.untaken += 1;
+        if detached {
+            leavings.drop_result(self.take(index));
+        }
         Met::Caller { sending }
     }
 

@@ -76,7 +76,7 @@ impl Stage {
 }
 
 impl Slot {
-    /// Whether a caller waits for this call.
+    /// Whether this call has still to end.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Pending(_) | Stage::Sent)
     }
