@@ -66,6 +66,10 @@ where
         outbox.promote(self.now, &mut self.leavings);
         self.unsent = self.writing.len() + outbox.unsent_answers();
 
+        if !outbox.has_output() {
+            // What was delayed may have been taken back.
+            self.delayed_until = None;
+        }
         if !self.writing.is_empty() || !outbox.has_output() {
             self.sleep(outbox, self.writing.is_empty());
             return Ok(false);
