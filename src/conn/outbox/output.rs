@@ -126,7 +126,8 @@ impl Outbox {
         if self.out.is_empty() {
             self.out.clear(KEPT);
         }
-        if self.pending.is_empty() {
+        if self.calls.is_empty() {
+            // Those that it still names have ended, and their slots are gone.
             self.pending = Default::default();
         }
     }
