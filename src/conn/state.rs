@@ -292,7 +292,9 @@ impl State {
             _ => never,
         };
         let unopened = (!self.opened).then_some(self.began);
-        let unasked = self.asked_since.is_none().then_some(self.last_read);
+        // Before it is open, a direction carries no ping.
+        let unasked = self.opened && self.asked_since.is_none();
+        let unasked = unasked.then_some(self.last_read);
         let drain = self.ours.or(self.theirs).map(|drain| drain.since);
         let (interval, timeout) = of.keepalive.unzip();
         [
