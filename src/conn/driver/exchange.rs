@@ -55,11 +55,11 @@ where
             self.serving.finished(reply);
         }
         outbox.stats_mut().handling = self.serving.under_way() as u64;
-        if let Some(nonce) = self.pong.take() {
-            outbox.control(|encoder, out| encoder.pong(nonce, out));
+        for nonce in self.pings.drain(..) {
+            outbox.pong(nonce);
         }
-        if outbox.is_refused_in_vain() {
-            let cause = Cause::lost("the peer reads none of the answers that refuse its requests");
+        if outbox.is_answered_in_vain() {
+            let cause = Cause::lost("the peer reads none of the refusals and pongs that it causes");
             return Err(End::Tell(cause, Reason::Limit));
         }
         self.drain(outbox)?;

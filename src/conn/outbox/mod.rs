@@ -59,8 +59,8 @@ pub(super) struct Outbox {
     /// Answers in the bulk lane and their lengths.
     bulk_answers: HashMap<Id, usize>,
     bulk_answer_bytes: usize,
-    /// How much of `out` refuses requests.
-    refusal_bytes: usize,
+    /// How much of `out` refuses requests and answers pings: no handler bounds it.
+    reflex_bytes: usize,
     /// Requests of the peer that tasks have answered since the driver last looked.
     finished: Vec<Reply>,
 
@@ -135,7 +135,7 @@ impl Outbox {
             bulk_requests: 0,
             bulk_answers: HashMap::new(),
             bulk_answer_bytes: 0,
-            refusal_bytes: 0,
+            reflex_bytes: 0,
             finished: Vec::new(),
             driver: None,
             asleep: false,

@@ -50,7 +50,7 @@ impl Outbox {
         std::mem::swap(&mut self.out, empty);
         self.base += empty.len() as u64;
         self.batch = self.batch.wrapping_add(1);
-        self.refusal_bytes = 0;
+        self.reflex_bytes = 0;
     }
 
     /// Notes how much the stream has taken.
