@@ -15,7 +15,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -50,7 +50,7 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     limits: Limits,
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
-    live: HashMap<Id, Live>,
+    live: BTreeMap<Id, Live>,
     /// Handlers that run in tasks.
     tasks: usize,
     waiting: VecDeque<Waiting>,
@@ -122,7 +122,7 @@ where
                 waiting_bytes: options.max_waiting_bytes,
             },
             clock,
-            live: HashMap::new(),
+            live: BTreeMap::new(),
             tasks: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,

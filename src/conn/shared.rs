@@ -1,7 +1,7 @@
 //! What the handles, the handlers' tasks and the driver of one connection share.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -53,7 +53,7 @@ pub(super) enum Status {
 #[derive(Debug, Default)]
 struct Pings {
     last: u32,
-    waiting: HashMap<u32, oneshot::Sender<()>>,
+    waiting: BTreeMap<u32, oneshot::Sender<()>>,
 }
 
 /// How many pings of users may wait for their answers.
