@@ -111,6 +111,7 @@ impl Shared {
             deadline => (deadline.is_some() || self.ages).then(Instant::now),
         };
         if cx.deadline() <= now && cx.deadline().is_some() {
+            self.outbox().stats_mut().calls.count(Err(Kind::Timeout));
             return Err(Error::new(
                 Kind::Timeout,
                 "the deadline had passed before the call began",
