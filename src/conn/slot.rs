@@ -10,19 +10,21 @@ use crate::{Body, Encoding, Error, Request, Response};
 pub(super) enum Place {
     /// In the bulk lane, or part of it.
     Bulk,
-    /// The last chunk is in an output; the stream has taken the whole when it has taken `end` bytes.
+    /// Its last chunk is in output number `batch`, before flat position `end`.
     Chunked {
-        /// Counted from the beginning of the connection.
-        end: u64,
-    },
-    /// In output number `batch`, from flat position `at` on.
-    Output {
         /// Outputs are numbered in the order in which they are written.
-        batch: u32,
+        batch: u64,
         /// A flat position.
-        at: usize,
+        end: usize,
+    },
+    /// All of it is in output number `batch`, between two flat positions.
+    Output {
         /// As above.
-        end: u64,
+        batch: u64,
+        /// Where it begins.
+        at: usize,
+        /// Where it ends.
+        end: usize,
     },
 }
 
