@@ -1,9 +1,9 @@
 //! What is known of one call without an answer.
 
-use std::task::Waker;
+use std::sync::Arc;
 
-use super::{clock::Tick, leavings::Leavings};
-use crate::{Body, Encoding, Error, Request, Response};
+use super::{clock::Tick, leavings::Leavings, mailbox::Mailbox};
+use crate::{Body, Encoding, Request};
 
 /// Where the message of a sent call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,34 +45,31 @@ pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) terms: Terms,
     pub(super) place: Place,
-    pub(super) waker: Option<Waker>,
-    /// Whether nobody waits although the call is to be made.
-    pub(super) detached: bool,
     pub(super) stage: Stage,
+    pub(super) mailbox: Arc<Mailbox>,
 }
 
 /// How far the call in a slot is; the drawing is in [`inflight`](super::inflight).
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// There is none.
     Free {
+        /// The slot that was freed next after this one, if this is not the last.
         next: u32,
     },
+    /// It waits to be encoded.
     Pending(Box<Request<Body>>),
+    /// It waits for its answer.
     Sent,
+    /// It has ended, and its answer is owed.
     Orphan,
-    Done {
-        result: Result<Response<Body>, Error>,
-        owed: bool,
-    },
 }
 
 impl Stage {
     /// Leaves the slab with what was in it.
     pub(super) fn leave(self, leavings: &mut Leavings) {
-        match self {
-            Self::Pending(request) => leavings.drop_request(request),
-            Self::Done { result, .. } => leavings.drop_result(result),
-            Self::Free { .. } | Self::Sent | Self::Orphan => {}
+        if let Self::Pending(request) = self {
+            leavings.drop_request(request);
         }
     }
 }

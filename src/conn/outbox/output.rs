@@ -1,5 +1,7 @@
 //! What the driver does with an outbox.
 
+use std::collections::VecDeque;
+
 use super::{
     super::{
         cause::Cause,
@@ -76,7 +78,7 @@ impl Outbox {
     ) {
         let outcome = result.as_ref().map(drop).map_err(Error::kind);
         match self.calls.answer(id, result, leavings) {
-            Met::Caller { sending } => {
+            Met::Call { sending } => {
                 self.stats.calls.count(outcome);
                 // An early answer: the peer does not want the rest, and the id must not be used before it
                 // knows that no more comes.
@@ -119,9 +121,8 @@ impl Outbox {
         if self.out.is_empty() {
             self.out.clear(KEPT);
         }
-        if self.calls.is_empty() {
-            // Those that it still names have ended, and their slots are gone.
-            self.pending = Default::default();
+        if self.calls.is_idle() {
+            self.pending = VecDeque::new();
         }
     }
 
