@@ -29,7 +29,7 @@ use std::{
 };
 
 /// Worlds in a run of the tests, unless said otherwise.
-const WORLDS: u64 = 1200;
+const WORLDS: u64 = 1000;
 
 /// How long a world may take, in real time: thousands of times what it needs.
 const STUCK: Duration = Duration::from_secs(120);

@@ -59,7 +59,9 @@ where
             outbox.pong(nonce);
         }
         if outbox.is_answered_in_vain() {
-            let cause = Cause::lost("the peer reads none of the refusals and pongs that it causes");
+            let cause = Cause::lost(
+                "the peer reads nothing of what refuses its requests and answers its pings",
+            );
             return Err(End::Tell(cause, Reason::Limit));
         }
         self.drain(outbox)?;
