@@ -18,14 +18,16 @@ pub(super) struct Leavings {
 
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<(Arc<Mailbox>, Result<Response<Body>, Error>)>,
+    deliveries: Vec<(Arc<Mailbox>, Answer)>,
     #[expect(
         clippy::vec_box,
         reason = "they come in boxes, and a box is one word to move"
     )]
     requests: Vec<Box<Request<Body>>>,
-    results: Vec<Result<Response<Body>, Error>>,
+    results: Vec<Answer>,
 }
+
+type Answer = Result<Response<Body>, Error>;
 
 impl Leavings {
     /// Adds the driver, to be woken.
@@ -34,11 +36,7 @@ impl Leavings {
     }
 
     /// Adds a result, to be delivered.
-    pub(super) fn deliver(
-        &mut self,
-        mailbox: &Arc<Mailbox>,
-        result: Result<Response<Body>, Error>,
-    ) {
+    pub(super) fn deliver(&mut self, mailbox: &Arc<Mailbox>, result: Answer) {
         self.rest().deliveries.push((mailbox.clone(), result));
     }
 
@@ -48,7 +46,7 @@ impl Leavings {
     }
 
     /// Adds a result that nobody waits for, to be dropped.
-    pub(super) fn drop_result(&mut self, result: Result<Response<Body>, Error>) {
+    pub(super) fn drop_result(&mut self, result: Answer) {
         self.rest().results.push(result);
     }
 
