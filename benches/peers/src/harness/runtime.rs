@@ -1,0 +1,50 @@
+//! How both processes run: on which CPUs, and on which runtime.
+
+use std::future::{Future, pending};
+use std::{fmt, process, thread};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::Error;
+use crate::cli::Runtime;
+
+/// As many as the machines this runs on have for each of the two processes.
+const WORKERS: usize = 2;
+/// The CPU that pinned processes share.
+const PINNED_TO: usize = 0;
+
+/// Keeps this process, and the threads that it starts from now on, on one CPU.
+pub(super) fn pin(pinned: bool) -> Result<(), Error> {
+    if pinned {
+        let mut cpus = CpuSet::new();
+        cpus.set(PINNED_TO)?;
+        sched_setaffinity(Pid::from_raw(0), &cpus)?;
+    }
+    Ok(())
+}
+
+/// Runs `main` as a task of a new runtime, in a thread of its own. If it fails the process ends.
+pub(super) fn start<F, E>(runtime: Runtime, main: F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: fmt::Display + Send + 'static,
+{
+    let mut builder = match runtime {
+        Runtime::Multi => tokio::runtime::Builder::new_multi_thread(),
+        Runtime::Current => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.worker_threads(WORKERS).enable_all().build()?;
+    // A task, and not what `block_on` polls: on the multi-threaded runtime that would be a third thread.
+    runtime.spawn(async { or_exit(main.await) });
+    thread::spawn(move || runtime.block_on(pending::<()>()));
+    Ok(())
+}
+
+/// Ends the process upon an error: the harness sees its stdout close, and has no row.
+pub(super) fn or_exit<E: fmt::Display>(outcome: Result<(), E>) {
+    if let Err(error) = outcome {
+        eprintln!("{error}");
+        process::exit(3);
+    }
+}
