@@ -17,7 +17,7 @@ use crate::workload::Workload;
 /// Calls until the harness closes stdin.
 pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     let workload = cli.only_workload()?;
-    runtime::pin(workload.pinned)?;
+    runtime::place(cli)?;
     let addr = cli.addr.ok_or("a client needs --addr")?;
     let probe = Probe::new(workload.depth());
     let subject = cli.only_peer()?;

@@ -7,21 +7,26 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::Error;
-use crate::cli::Runtime;
+use crate::cli::{Cli, Role, Runtime};
+use crate::peers::Subject;
 
 /// As many as the machines this runs on have for each of the two processes.
 const WORKERS: usize = 2;
-/// The CPU that pinned processes share.
-const PINNED_TO: usize = 0;
-
-/// Keeps this process, and the threads that it starts from now on, on one CPU.
-pub(super) fn pin(pinned: bool) -> Result<(), Error> {
-    if pinned {
-        let mut cpus = CpuSet::new();
-        cpus.set(PINNED_TO)?;
-        sched_setaffinity(Pid::from_raw(0), &cpus)?;
-    }
-    Ok(())
+/// Keeps a started process on one CPU, where that is part of what is measured.
+///
+/// `std` with one connection has one thread on each side, and is four times as fast whenever the scheduler happens
+/// to put both on one CPU, where neither ever sleeps. So that its rounds agree, it gets one CPU for each side.
+pub(super) fn place(cli: &Cli) -> Result<(), Error> {
+    let workload = cli.only_workload()?;
+    let cpu = match (workload.pinned, cli.only_peer()?, cli.role) {
+        (true, ..) => 0,
+        (false, Subject::Std, Some(Role::Server)) if workload.connections == 1 => 0,
+        (false, Subject::Std, Some(Role::Client)) if workload.connections == 1 => 1,
+        _ => return Ok(()),
+    };
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
 }
 
 /// Runs `main` as a task of a new runtime, in a thread of its own. If it fails the process ends.

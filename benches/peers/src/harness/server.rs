@@ -12,7 +12,7 @@ use crate::peers::{Blocking, Peer, Raw, Subject};
 /// Serves until the harness closes stdin.
 pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     let workload = cli.only_workload()?;
-    runtime::pin(workload.pinned)?;
+    runtime::place(cli)?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let addr = listener.local_addr()?;
     let subject = cli.only_peer()?;

@@ -11,8 +11,8 @@ use super::child::Child;
 use super::control;
 use crate::Error;
 
-/// How long the kernel counts.
-const COUNTED: &str = "0.5";
+/// How long the kernel counts. perf's own `duration_time` is no use: it adds up over the threads.
+const COUNTED: Duration = Duration::from_millis(500);
 /// The call rate is taken from within that time: after perf has started and before it ends.
 const LEAD: Duration = Duration::from_millis(150);
 const WITHIN: Duration = Duration::from_millis(300);
@@ -20,7 +20,6 @@ const WITHIN: Duration = Duration::from_millis(300);
 /// What writes to a socket. Not `write`, which tokio uses only to wake a thread through an eventfd.
 const WRITES: [&str; 4] = ["sendto", "sendmsg", "sendmmsg", "writev"];
 const ALL: &str = "raw_syscalls:sys_enter";
-const WALL: &str = "duration_time";
 
 /// System calls of one process.
 #[derive(Clone, Copy, Debug)]
@@ -39,33 +38,27 @@ pub(super) fn count(
     let from = client.ask(control::LOOK)?;
     thread::sleep(WITHIN);
     let to = client.ask(control::LOOK)?;
-    let calls_per_ns = (to.calls - from.calls) as f64 / ((to.at_us - from.at_us) as f64 * 1000.0);
+    let calls_per_s = (to.calls - from.calls) as f64 * 1e6 / (to.at_us - from.at_us) as f64;
+    let calls = calls_per_s * COUNTED.as_secs_f64();
     let [client, server] = counters.map(|counter| {
         let (writes, all) = counter.join().ok().flatten()?;
-        (calls_per_ns > 0.0).then_some(Syscalls {
-            writes_per_call: writes / calls_per_ns,
-            all_per_call: all / calls_per_ns,
+        (calls > 0.0).then(|| Syscalls {
+            writes_per_call: writes / calls,
+            all_per_call: all / calls,
         })
     });
     Ok(client.zip(server))
 }
 
-/// Writes and system calls per nanosecond.
+/// Writes, and system calls of every kind, while `COUNTED` passed.
 fn perf(pid: u32) -> Option<(f64, f64)> {
-    let events = WRITES
-        .map(|name| format!("syscalls:sys_enter_{name}"))
-        .join(",");
+    let events: String = WRITES
+        .map(|name| format!(",syscalls:sys_enter_{name}"))
+        .concat();
     let output = Command::new("perf")
-        .args([
-            "stat",
-            "-x",
-            ",",
-            "-e",
-            &format!("{WALL},{ALL},{events}"),
-            "-p",
-            &pid.to_string(),
-        ])
-        .args(["--", "sleep", COUNTED])
+        .args(["stat", "-x,", "-e", &format!("{ALL}{events}")])
+        .args(["-p", &pid.to_string()])
+        .args(["--", "sleep", &COUNTED.as_secs_f64().to_string()])
         .stdout(Stdio::null())
         .output()
         .ok()?;
@@ -74,7 +67,7 @@ fn perf(pid: u32) -> Option<(f64, f64)> {
 
 /// Reads lines of `value,unit,event,…`.
 fn parse(csv: &str) -> Option<(f64, f64)> {
-    let (mut wall, mut all, mut writes) = (None, None, 0.0);
+    let (mut all, mut writes) = (None, 0.0);
     for line in csv.lines() {
         let mut fields = line.split(',');
         let (Some(value), Some(event)) = (fields.next(), fields.nth(1)) else {
@@ -82,13 +75,11 @@ fn parse(csv: &str) -> Option<(f64, f64)> {
         };
         let value: f64 = value.parse().ok()?;
         match event {
-            WALL => wall = Some(value),
             ALL => all = Some(value),
             _ => writes += value,
         }
     }
-    let wall = wall.filter(|wall| *wall > 0.0)?;
-    Some((writes / wall, all? / wall))
+    Some((writes, all?))
 }
 
 #[cfg(test)]
@@ -96,19 +87,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_become_rates() {
-        let csv = "500,ns,duration_time,500,100.00,,\n\
-                   100,,raw_syscalls:sys_enter,1,100.00,,\n\
+    fn writes_of_every_kind_add_up() {
+        let csv = "100,,raw_syscalls:sys_enter,1,100.00,,\n\
                    20,,syscalls:sys_enter_sendto,1,100.00,,\n\
                    5,,syscalls:sys_enter_writev,1,100.00,,\n";
-        assert_eq!(parse(csv), Some((0.05, 0.2)));
+        assert_eq!(parse(csv), Some((25.0, 100.0)));
     }
 
     #[test]
     fn a_counter_that_is_not_supported_gives_no_figure() {
-        let csv =
-            "500,ns,duration_time,500,100.00,,\n<not supported>,,raw_syscalls:sys_enter,0,0.00,,\n";
-        assert_eq!(parse(csv), None);
+        let unsupported = "<not supported>,,raw_syscalls:sys_enter,0,0.00,,\n";
+        assert_eq!(parse(unsupported), None);
         assert_eq!(parse("perf: permission denied"), None);
     }
 }
