@@ -2,6 +2,8 @@
 
 mod blocking;
 mod raw;
+mod tarpc;
+mod tonic;
 
 use std::future::Future;
 use std::io;
@@ -15,6 +17,11 @@ use crate::Error;
 
 pub(crate) use self::blocking::Blocking;
 pub(crate) use self::raw::Raw;
+pub(crate) use self::tarpc::Tarpc;
+pub(crate) use self::tonic::Tonic;
+
+/// The longest body of any workload.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// Names a peer on the command line and in every row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,6 +34,10 @@ pub(crate) enum Subject {
     Bare,
     /// The paved road of steeple.
     Steeple,
+    /// tarpc, over TCP with bincode.
+    Tarpc,
+    /// tonic, gRPC over HTTP/2.
+    Tonic,
 }
 
 impl Subject {
@@ -37,6 +48,8 @@ impl Subject {
             Self::Std => "std",
             Self::Bare => "bare",
             Self::Steeple => "steeple",
+            Self::Tarpc => "tarpc",
+            Self::Tonic => "tonic",
         }
     }
 

@@ -6,14 +6,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::peers::MAX_BODY;
+
 /// How much one read asks for: what the socket holds after a batch of small frames, and more.
 const READ: usize = 64 * 1024;
-/// A longer frame is an error: the longest body of any workload is 64 MiB.
-const MAX_FRAME: usize = 65 * 1024 * 1024;
 /// The length field.
 const LEN: usize = 4;
 /// The call's number.
 const ID: usize = 8;
+/// A longer frame is an error.
+const MAX_FRAME: usize = LEN + ID + MAX_BODY;
 
 /// Appends one frame.
 pub(super) fn put(out: &mut Vec<u8>, id: u64, payload: &[u8]) {
