@@ -2,7 +2,7 @@
 
 use super::report::{Figures, Report};
 use crate::cli::Cli;
-use crate::peers::Subject::{self, Raw, Std};
+use crate::peers::Subject::{self, Bare, Raw, Std, Steeple, Tarpc, Tonic};
 
 /// What a goal compares.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,57 @@ const fn rate(workload: char, subject: Subject, over: Subject, bound: f64) -> Go
     }
 }
 
-const GOALS: &[Goal] = &[rate('B', Raw, Std, 0.95)];
+const fn p50(workload: char, subject: Subject, over: Subject, bound: f64) -> Goal {
+    Goal {
+        workload,
+        subject,
+        figure: Figure::P50,
+        over,
+        bound,
+    }
+}
+
+const GOALS: &[Goal] = &[
+    // The harness itself: the multiplexer reaches what the sockets can do, and is far from the peers.
+    rate('B', Raw, Std, 0.95),
+    rate('C', Raw, Tarpc, 3.0),
+    // The paved road against the bare multiplexer.
+    p50('A', Steeple, Raw, 1.05),
+    rate('B', Steeple, Raw, 0.8),
+    rate('C', Steeple, Raw, 0.6),
+    rate('D', Steeple, Raw, 0.45),
+    rate('E', Steeple, Raw, 0.75),
+    rate('F', Steeple, Raw, 0.8),
+    rate('G', Steeple, Raw, 1.2),
+    rate('H', Steeple, Raw, 1.2),
+    // The paved road against tarpc.
+    p50('A', Steeple, Tarpc, 0.5),
+    rate('B', Steeple, Tarpc, 4.7),
+    rate('C', Steeple, Tarpc, 9.0),
+    rate('D', Steeple, Tarpc, 10.0),
+    rate('E', Steeple, Tarpc, 6.0),
+    rate('F', Steeple, Tarpc, 4.5),
+    rate('G', Steeple, Tarpc, 1.9),
+    rate('H', Steeple, Tarpc, 1.7),
+    // The paved road against tonic.
+    p50('A', Steeple, Tonic, 0.35),
+    rate('B', Steeple, Tonic, 12.0),
+    rate('C', Steeple, Tonic, 23.0),
+    rate('D', Steeple, Tonic, 45.0),
+    rate('E', Steeple, Tonic, 22.0),
+    rate('F', Steeple, Tonic, 15.0),
+    rate('G', Steeple, Tonic, 2.4),
+    rate('H', Steeple, Tonic, 2.5),
+    // What the connection alone may cost.
+    p50('A', Bare, Raw, 1.03),
+    rate('B', Bare, Raw, 0.95),
+    rate('C', Bare, Raw, 0.85),
+    rate('D', Bare, Raw, 0.8),
+    rate('E', Bare, Raw, 0.9),
+    rate('F', Bare, Raw, 0.95),
+    rate('G', Bare, Raw, 1.3),
+    rate('H', Bare, Raw, 1.3),
+];
 
 /// Prints every goal whose workload and peers were asked for, and says whether all are met. A figure that is
 /// missing misses its goal: a check that cannot fail proves nothing.
