@@ -1,10 +1,20 @@
 //! RPC as a stack of tower services.
 
+pub mod client;
+pub mod conn;
 pub mod message;
+pub mod server;
+pub mod transport;
 pub mod wire;
 
 pub use steeple_layers::{
     Application, AsError, BoxError, Carry, Context, Error, Execution, Kind, Method, Origin, Replay,
 };
 
-pub use self::message::{Body, Encoding, Extensions, Metadata, Request, Response};
+pub use self::{
+    client::Channel,
+    conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
+    message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    server::{Server, ServerHandle},
+    transport::{Address, Endpoint},
+};

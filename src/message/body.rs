@@ -15,7 +15,8 @@ pub struct Body {
 
 /// How the bytes of a [`Body`] stand for a value: the number of a codec on the wire.
 ///
-/// Numbers below 64 are this crate's; a codec of one's own takes a larger one.
+/// Numbers below 64 are this crate's; a codec of one's own takes one from 64 to 254. The last is
+/// [reserved](crate::wire::numbers::encoding::BOUND).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Encoding(u8);
 

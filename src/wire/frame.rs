@@ -28,7 +28,11 @@ pub enum Frame {
     },
     /// A message without an answer.
     OneWay(Request<Body>),
-    /// The answer to a request of this side. An error has origin [`Remote`](crate::Origin::Remote).
+    /// The answer to a request of this side, its last byte included. An error has origin
+    /// [`Remote`](crate::Origin::Remote), or [`Local`](crate::Origin::Local) if the answer could not be taken.
+    ///
+    /// A body and details that are not raw are marked [`BOUND`](super::numbers::encoding::BOUND) where the
+    /// wire does not say their encoding: it is the one of the request.
     Response {
         /// This side's id for the request.
         id: Id,

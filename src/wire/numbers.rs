@@ -119,6 +119,8 @@ pub mod metadata {
     pub const CAUSE: u8 = 4;
     /// u32: attempts that came before this one.
     pub const ATTEMPT: u8 = 5;
+    /// Empty: a handler ran to its end and failed with an error that is not an application's.
+    pub const EXECUTED: u8 = 6;
 }
 
 /// The status of an answer, the lower 15 bits of its code.
@@ -153,6 +155,20 @@ pub mod status {
     pub const NOT_PROCESSED: u16 = 0x8000;
 }
 
+/// Values of the field of REQUEST that holds the time that remains, in microseconds.
+pub mod deadline {
+    /// There is no deadline.
+    pub const NONE: u32 = 0;
+    /// The time is too long for the field and stands in the metadata.
+    pub const IN_METADATA: u32 = u32::MAX;
+}
+
+/// The length of a message that says before its first byte that more follows.
+pub mod total {
+    /// The length is not known yet.
+    pub const UNKNOWN: u64 = u64::MAX;
+}
+
 /// Why a call was taken back (CANCEL) or a side stops (GOAWAY).
 pub mod reason {
     /// Nobody waits any more.
@@ -179,6 +195,8 @@ pub mod reason {
 
 /// The encodings of this crate's codecs.
 pub mod encoding {
+    use std::borrow::Cow;
+
     use crate::Encoding;
 
     /// bincode 2, fixed-width little-endian integers.
@@ -189,6 +207,21 @@ pub mod encoding {
     pub const POSTCARD: Encoding = Encoding::new(3);
     /// MessagePack.
     pub const MSGPACK: Encoding = Encoding::new(4);
+    /// Never on the wire: the encoding that was bound with the method of the call that a body answers. A
+    /// decoder marks answers with it; the connection, which knows the call, puts the real one there.
+    pub const BOUND: Encoding = Encoding::new(255);
+
+    /// What an encoding is called in a text for people.
+    pub fn name(encoding: Encoding) -> Cow<'static, str> {
+        match encoding {
+            Encoding::RAW => "raw bytes".into(),
+            BINCODE => "bincode".into(),
+            JSON => "json".into(),
+            POSTCARD => "postcard".into(),
+            MSGPACK => "msgpack".into(),
+            other => format!("encoding {}", other.number()).into(),
+        }
+    }
 }
 
 /// Compressions of single bodies.
@@ -211,4 +244,6 @@ pub mod floor {
     pub const MAX_BINDINGS: u16 = 1024;
     /// Bytes of metadata of one message.
     pub const MAX_METADATA: usize = 16 * 1024;
+    /// Names of the user's in the metadata of one message: each costs far more memory than its wire bytes.
+    pub const MAX_METADATA_NAMES: usize = 256;
 }

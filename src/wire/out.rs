@@ -49,6 +49,11 @@ impl Out {
         self.flat.len()
     }
 
+    /// Whether the byte at flat position `at` is still to be read out.
+    pub fn is_unread(&self, at: usize) -> bool {
+        (self.read..self.flat.len()).contains(&at)
+    }
+
     /// Adds bytes by copying them.
     pub fn put(&mut self, bytes: &[u8]) {
         self.flat.extend_from_slice(bytes);

@@ -34,6 +34,30 @@ pub enum Kind {
     Unreachable,
 }
 
+impl Kind {
+    /// All kinds there are.
+    pub const ALL: [Self; 13] = [
+        Self::Application,
+        Self::Cancelled,
+        Self::Closed,
+        Self::Connection,
+        Self::Internal,
+        Self::Invalid,
+        Self::Overflow,
+        Self::PermissionDenied,
+        Self::Timeout,
+        Self::Unauthenticated,
+        Self::Unavailable,
+        Self::Unimplemented,
+        Self::Unreachable,
+    ];
+
+    /// The place of this kind in [`ALL`](Self::ALL), for tables by kind.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -84,5 +108,17 @@ impl Execution {
     /// Whether no handler has run, so that sending the call again can do nothing twice.
     pub fn is_safe_to_repeat(self) -> bool {
         matches!(self, Self::NotSent | Self::NotStarted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_stands_at_its_index() {
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+        }
     }
 }

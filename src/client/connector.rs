@@ -1,0 +1,236 @@
+//! Making connections.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tower_service::Service;
+
+use super::Channel;
+use crate::{
+    Address, Body, Endpoint, Error, Kind, Options, Request, Response, Stats,
+    conn::{Builder, Unserved},
+    transport::{Dial, Io, TcpDialer},
+    wire::{Role, Wire, native::Native},
+};
+
+/// Makes a [`Channel`] of an [`Endpoint`]: a tower `Service`, so that layers can wrap dialling.
+///
+/// The connection may be called at once, before the server has opened its direction. Whoever wants to know that
+/// it has asks [`handshaken`](crate::Peer::handshaken).
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use steeple::{Error, Options, client::Connector};
+/// use tower::Service;
+///
+/// # async fn example() -> Result<(), Error> {
+/// let mut connector = Connector::new()
+///     .dial_timeout(Duration::from_secs(1))
+///     .options(Options::new().max_pending(100));
+/// let channel = connector.call("tcp://127.0.0.1:7000".parse()?).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connector<D = TcpDialer, S = Unserved, W = Native> {
+    dialer: D,
+    service: S,
+    wire: W,
+    options: Options,
+    dial_timeout: Duration,
+    dials: Arc<Dials>,
+}
+
+/// A connection that is being made. Dropping it ends the dial.
+pub struct Connecting(Pin<Box<dyn Future<Output = Result<Channel, Error>> + Send>>);
+
+#[derive(Debug, Default)]
+struct Dials {
+    made: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Connector {
+    /// Dials TCP within 10 s, speaks the native wire and serves nothing.
+    pub fn new() -> Self {
+        Self {
+            dialer: TcpDialer::default(),
+            service: Unserved,
+            wire: Native::default(),
+            options: Options::default(),
+            dial_timeout: Duration::from_secs(10),
+            dials: Arc::default(),
+        }
+    }
+}
+
+impl<D, S, W> Connector<D, S, W> {
+    /// Dials by another service.
+    #[must_use]
+    pub fn dialer<E>(self, dialer: E) -> Connector<E, S, W> {
+        Connector {
+            dialer,
+            service: self.service,
+            wire: self.wire,
+            options: self.options,
+            dial_timeout: self.dial_timeout,
+            dials: self.dials,
+        }
+    }
+
+    /// Serves the calls that servers make to this client. Each connection has its own clone.
+    #[must_use]
+    pub fn serve<T>(self, service: T) -> Connector<D, T, W> {
+        Connector {
+            dialer: self.dialer,
+            service,
+            wire: self.wire,
+            options: self.options,
+            dial_timeout: self.dial_timeout,
+            dials: self.dials,
+        }
+    }
+
+    /// Speaks another wire, or the native one within other limits.
+    #[must_use]
+    pub fn wire<V>(self, wire: V) -> Connector<D, S, V> {
+        Connector {
+            dialer: self.dialer,
+            service: self.service,
+            wire,
+            options: self.options,
+            dial_timeout: self.dial_timeout,
+            dials: self.dials,
+        }
+    }
+
+    /// Sets the options of the connections.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How long a dial may take, names and all addresses included. Default: 10 s.
+    #[must_use]
+    pub fn dial_timeout(mut self, timeout: Duration) -> Self {
+        self.dial_timeout = timeout;
+        self
+    }
+
+    /// How many dials this connector and its clones made, and how many of them failed.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            dials: self.dials.made.load(Ordering::Relaxed),
+            dial_errors: self.dials.failed.load(Ordering::Relaxed),
+            ..Stats::default()
+        }
+    }
+}
+
+impl<D, S, W> Connector<D, S, W>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire + Clone,
+{
+    /// Makes a channel of a stream that is already there, and spawns the task of its connection.
+    ///
+    /// # Panics
+    /// If called outside of a tokio runtime.
+    pub fn connect_io(&self, io: impl Io, address: impl Into<Option<Address>>) -> Channel {
+        let (peer, connection) = Builder::new(Role::Dialer)
+            .wire(self.wire.clone())
+            .options(self.options.clone())
+            .address(address)
+            .build(io, self.service.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(target: "steeple::client", %error, "a connection was lost");
+            }
+        });
+        Channel::new(peer)
+    }
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D, S, W> Service<Endpoint> for Connector<D, S, W>
+where
+    D: Dial,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire + Clone,
+    Self: Clone,
+{
+    type Response = Channel;
+    type Error = Error;
+    type Future = Connecting;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let unready = |error: D::Error| {
+            Error::new(Kind::Unreachable, "the dialler is not ready").with_source(error)
+        };
+        self.dialer.poll_ready(cx).map_err(unready)
+    }
+
+    fn call(&mut self, endpoint: Endpoint) -> Connecting {
+        let name = endpoint.to_string();
+        let dial = self.dialer.call(endpoint);
+        // The dialler of the clone is never called, so it need not be ready.
+        let connector = self.clone();
+        Connecting(Box::pin(async move {
+            let timeout = connector.dial_timeout;
+            let dialled = match tokio::time::timeout(timeout, dial).await {
+                Ok(Ok(dialled)) => Ok(dialled),
+                Ok(Err(error)) => Err(Error::new(
+                    Kind::Unreachable,
+                    format!("cannot reach {name}"),
+                )
+                .with_source(error)),
+                Err(elapsed) => {
+                    let text = format!("cannot reach {name} within dial_timeout of {timeout:?}");
+                    Err(Error::new(Kind::Unreachable, text).with_source(elapsed))
+                }
+            };
+            connector.dials.made.fetch_add(1, Ordering::Relaxed);
+            match dialled {
+                Ok((io, address)) => Ok(connector.connect_io(io, address)),
+                Err(error) => {
+                    connector.dials.failed.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(target: "steeple::client", %error, "a dial failed");
+                    Err(error)
+                }
+            }
+        }))
+    }
+}
+
+impl Future for Connecting {
+    type Output = Result<Channel, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Connecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting").finish_non_exhaustive()
+    }
+}

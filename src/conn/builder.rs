@@ -1,0 +1,148 @@
+//! Puts a wire on a stream.
+
+use std::sync::Arc;
+
+use http::Extensions;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+use tower_service::Service;
+
+use super::{
+    clock::Clock, driver::Connection, options::Options, outbox::Outbox, peer::Peer, shared::Shared,
+};
+use crate::{
+    Body, Error, Request, Response,
+    transport::Address,
+    wire::{Role, Wire, native::Native},
+};
+
+/// Makes a connection of any stream: TCP, a pipe, one of the user's own.
+///
+/// ```
+/// use steeple::{
+///     Body, Error, Request, Response,
+///     conn::{Builder, Unserved},
+///     wire::Role,
+/// };
+/// use tower::{Service, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let echo = service_fn(async |request: Request| {
+///     Ok::<_, Error>(Response::new(request.into_body()))
+/// });
+/// let (near, far) = tokio::io::duplex(1024);
+///
+/// let (_, server) = Builder::new(Role::Acceptor).build(far, echo);
+/// let (mut peer, client) = Builder::new(Role::Dialer).build(near, Unserved);
+/// tokio::spawn(server);
+/// tokio::spawn(client);
+///
+/// let response = peer.call(Request::new("Echo", Body::from("hello"))).await?;
+/// assert_eq!(response.into_body().into_bytes(), "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder<W = Native> {
+    role: Role,
+    wire: W,
+    options: Options,
+    address: Option<Address>,
+    extensions: Extensions,
+}
+
+impl Builder {
+    /// A connection of the native wire on which this side has `role`.
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            wire: Native::default(),
+            options: Options::default(),
+            address: None,
+            extensions: Extensions::new(),
+        }
+    }
+}
+
+impl<W: Wire> Builder<W> {
+    /// Uses another wire, or other limits of the native one.
+    #[must_use]
+    pub fn wire<V: Wire>(self, wire: V) -> Builder<V> {
+        Builder {
+            role: self.role,
+            wire,
+            options: self.options,
+            address: self.address,
+            extensions: self.extensions,
+        }
+    }
+
+    /// Sets the options of the connection.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Says what the other end is called.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<Option<Address>>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Adds a value that every request of this connection finds in its [`connection`](Request::connection).
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
+        self
+    }
+
+    /// The other end as something to call, and the task to be spawned. `service` serves what the other end
+    /// calls; requests find the [`Peer`] and its [`Address`] in their [`connection`](Request::connection).
+    pub fn build<Io, S>(self, io: Io, service: S) -> (Peer, Connection<Io, S, W>)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin,
+        S: Service<Request<Body>, Response = Response<Body>>,
+        S::Error: Into<Error>,
+        S::Future: Send + 'static,
+    {
+        let Self {
+            role,
+            wire,
+            options,
+            address,
+            mut extensions,
+        } = self;
+        let capabilities = wire.capabilities();
+        let (encoder, decoder) = wire.split(role);
+        let clock = Clock::new(Instant::now());
+        let mut outbox = Outbox::new(Box::new(encoder), capabilities, role, clock, &options);
+        // The accepting side says nothing before it has read what the peer speaks.
+        if role == Role::Dialer {
+            outbox.open();
+        }
+        let ages = options.unanswered_limit.is_some();
+        let shared = Arc::new(Shared::new(outbox, address.clone(), ages));
+        let peer = Peer::new(shared.clone());
+        extensions.insert(peer.clone());
+        if let Some(address) = address {
+            extensions.insert(address);
+        }
+        let connection = Connection::new(
+            io,
+            decoder,
+            role,
+            service,
+            shared,
+            Arc::new(extensions),
+            clock,
+            capabilities.drain,
+            &options,
+        );
+        (peer, connection)
+    }
+}

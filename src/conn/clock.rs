@@ -1,0 +1,77 @@
+//! Time as a connection counts it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Milliseconds since the connection began: coarse, so that a deadline is a number in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
+
+/// The beginning of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Tick {
+    /// Later than any other.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    #[cfg(test)]
+    pub(crate) const fn new(milliseconds: u64) -> Self {
+        Self(milliseconds)
+    }
+
+    /// This much later, rounded up.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        let wait = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(wait))
+    }
+}
+
+impl Clock {
+    pub(crate) fn new(origin: Instant) -> Self {
+        Self { origin }
+    }
+
+    /// The tick that `now` is in.
+    pub(crate) fn tick(&self, now: Instant) -> Tick {
+        let elapsed = now.saturating_duration_since(self.origin).as_millis();
+        Tick(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// The first tick that does not begin before `deadline`: reaching it is never early.
+    pub(crate) fn deadline(&self, deadline: Instant) -> Tick {
+        Tick(0).after(deadline.saturating_duration_since(self.origin))
+    }
+
+    /// When `tick` begins; `None` if that is beyond the clock.
+    pub(crate) fn instant(&self, tick: Tick) -> Option<Instant> {
+        let since = (tick != Tick::NEVER).then_some(Duration::from_millis(tick.0))?;
+        self.origin.checked_add(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_early_and_at_most_a_tick_late() {
+        let origin = Instant::now();
+        let clock = Clock::new(origin);
+        for micros in [0, 1, 999, 1000, 1001, 20_500] {
+            let deadline = origin + Duration::from_micros(micros);
+            let begins = clock.instant(clock.deadline(deadline)).unwrap();
+            assert!(begins >= deadline, "{micros} µs");
+            assert!(begins < deadline + Duration::from_millis(1), "{micros} µs");
+        }
+    }
+
+    #[test]
+    fn what_the_clock_cannot_represent_is_never() {
+        assert_eq!(Tick(5).after(Duration::MAX), Tick::NEVER);
+        assert_eq!(Clock::new(Instant::now()).instant(Tick::NEVER), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! The end of a connection: everybody is told, and the stream is closed so that the last bytes arrive.
+
+use std::{
+    future::Future,
+    mem,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tower_service::Service;
+
+use super::{
+    super::{cause::Cause, clock::Tick, shared::Status},
+    Connection,
+};
+use crate::{
+    Body, Error, Request, Response,
+    wire::{Reason, Violation, Wire},
+};
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Both sides have finished.
+    Drained,
+    /// The peer is gone, and nobody waited for anything.
+    Eof(Cause),
+    /// The stream is of no more use.
+    Lost(Cause),
+    /// The peer is told why.
+    Tell(Cause, Reason),
+}
+
+/// A connection of which only the stream is left.
+#[derive(Debug)]
+pub(super) struct Closing {
+    result: Result<(), Cause>,
+    stage: Stage,
+    /// When patience ends.
+    until: Tick,
+    /// How many more bytes of the peer are read and thrown away.
+    discard: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The last output goes out.
+    Writing,
+    /// The peer reads, and closes its side.
+    Reading,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// How long the peer may take to read the last bytes and to close its side.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// How much of the peer's is read after the end. Closing a socket with unread input resets the connection, which
+/// can destroy the last bytes on their way; a peer that sends more than this does not deserve better.
+const MAX_DISCARD: usize = 4 * 1024 * 1024;
+
+/// Reads in one poll, so that a fast peer does not keep the thread.
+const DISCARDS_PER_POLL: usize = 16;
+
+impl<Io, S, W> Connection<Io, S, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire,
+{
+    /// Ends all calls, and what the peer has called; the stream is closed by [`poll_close`](Self::poll_close).
+    pub(super) fn end(&mut self, end: End) {
+        tracing::debug!(target: "steeple::conn", role = ?self.role, ?end, "a connection ends");
+        let (cause, stage, tell) = match end {
+            End::Drained => (Cause::closed(), Stage::Writing, None),
+            End::Tell(cause, reason) => (cause, Stage::Writing, Some(reason)),
+            End::Eof(cause) => (cause.orderly(), Stage::Over, None),
+            End::Lost(cause) => (cause, Stage::Over, None),
+        };
+        self.closing = Some(Closing {
+            result: if cause.is_orderly() {
+                Ok(())
+            } else {
+                Err(cause.clone())
+            },
+            stage,
+            until: self.clock.tick(self.now).after(CLOSE_GRACE),
+            discard: MAX_DISCARD,
+        });
+        self.finish(cause, matches!(stage, Stage::Writing), tell);
+    }
+
+    /// Closes the stream: writes what is left, says that no more comes, and reads until the peer does.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let patience = self.poll_close_stream(cx);
+        if patience.is_pending() && !self.is_patience_over(cx) {
+            return Poll::Pending;
+        }
+        let result = self.closing.as_mut().map_or(Ok(()), |closing| {
+            closing.stage = Stage::Over;
+            closing.result.clone()
+        });
+        Poll::Ready(result.map_err(|cause| cause.error(true)))
+    }
+
+    fn poll_close_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(closing) = &mut self.closing else {
+                return Poll::Ready(());
+            };
+            match closing.stage {
+                Stage::Over => return Poll::Ready(()),
+                Stage::Writing => {
+                    if self.writing.is_empty() && !self.needs_flush {
+                        self.shared.outbox().swap(&mut self.writing);
+                    }
+                    if self.write(cx).is_err() {
+                        return Poll::Ready(());
+                    }
+                    if !self.writing.is_empty() || self.needs_flush {
+                        return Poll::Pending;
+                    }
+                    if self.shared.outbox().output_len() > 0 {
+                        continue;
+                    }
+                    let shut = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+                    let next = if shut.is_ok() {
+                        Stage::Reading
+                    } else {
+                        Stage::Over
+                    };
+                    if let Some(closing) = &mut self.closing {
+                        closing.stage = next;
+                    }
+                }
+                Stage::Reading => return self.poll_discard(cx),
+            }
+        }
+    }
+
+    /// Reads and throws away, until the peer has closed its side.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(closing) = &mut self.closing else {
+            return Poll::Ready(());
+        };
+        self.input = BytesMut::new();
+        for _ in 0..DISCARDS_PER_POLL {
+            self.input.clear();
+            self.input.reserve(self.settings.read_buffer);
+            match ready!(pin!(self.io.read_buf(&mut self.input)).poll(cx)) {
+                Ok(bytes) if bytes > 0 && bytes <= closing.discard => closing.discard -= bytes,
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_patience_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let until = self
+            .closing
+            .as_ref()
+            .map_or(Tick::NEVER, |closing| closing.until);
+        if self.clock.tick(self.now) >= until {
+            return true;
+        }
+        self.wanted = until;
+        self.arm(cx)
+    }
+}
+
+impl<Io, S, W> Connection<Io, S, W>
+where
+    S: Service<Request<Body>>,
+    W: Wire,
+{
+    /// Ends at once what has not ended.
+    pub(super) fn abort(&mut self) {
+        if self.closing.is_none() {
+            self.finish(
+                Cause::lost("the connection's task was dropped"),
+                false,
+                None,
+            );
+        }
+    }
+
+    /// Tells everybody on this side. If the stream is still `usable`, the output that is left goes out.
+    fn finish(&mut self, cause: Cause, usable: bool, tell: Option<Reason>) {
+        let shared = self.shared.clone();
+        let mut outbox = shared.outbox();
+        mem::take(&mut self.counted).add_to(&mut outbox);
+        for (id, result) in self.results.drain(..) {
+            outbox.deliver(id, result, &mut self.leavings);
+        }
+        for (reply, result) in &self.answers {
+            outbox.answer(*reply, result.as_ref());
+        }
+        let text = cause.to_string();
+        let writing = usable.then_some(&mut self.writing);
+        outbox.close(cause, writing, &mut self.leavings);
+        if let Some(reason) = tell {
+            outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
+        }
+        outbox.stats_mut().handling = 0;
+        drop(outbox);
+        self.answers.clear();
+        self.serving.stop_all();
+        self.shared.reach(Status::Closed);
+        self.leavings.settle();
+    }
+}
+
+impl From<Violation> for End {
+    fn from(violation: Violation) -> Self {
+        let reason = violation.reason();
+        Self::Tell(Cause::violation(violation), reason)
+    }
+}

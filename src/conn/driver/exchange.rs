@@ -1,0 +1,162 @@
+//! The one lock of a turn: what was read goes to callers, what is to be written comes from them.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
+
+use super::{
+    super::{
+        cause::Cause,
+        outbox::{Outbox, Wish},
+        shared::Status,
+    },
+    Connection, Counted,
+    end::End,
+};
+use crate::{
+    Body, Error, Request, Response,
+    wire::{Reason, Role, Wire},
+};
+
+/// With this much output ready, a flush delay ends early: more would not make the write cheaper.
+const DELAYED_AT_MOST: usize = 64 * 1024;
+
+impl<Io, S, W> Connection<Io, S, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire,
+{
+    /// Exchanges what was read for what is to be written. True if others are to be let go before the output is
+    /// taken away.
+    pub(super) fn exchange(&mut self) -> Result<bool, End> {
+        let shared = self.shared.clone();
+        let mut outbox = shared.outbox();
+        let result = self.exchange_with(&mut outbox);
+        drop(outbox);
+        self.answers.clear();
+        self.leavings.settle();
+        result
+    }
+
+    fn exchange_with(&mut self, outbox: &mut Outbox) -> Result<bool, End> {
+        std::mem::take(&mut self.counted).add_to(outbox);
+        if !self.results.is_empty() {
+            self.state.answered(self.clock.tick(self.now));
+        }
+        for (id, result) in self.results.drain(..) {
+            outbox.deliver(id, result, &mut self.leavings);
+        }
+        for (reply, result) in &self.answers {
+            outbox.answer(*reply, result.as_ref());
+        }
+        for reply in outbox.drain_finished() {
+            self.serving.finished(reply);
+        }
+        outbox.stats_mut().handling = self.serving.under_way() as u64;
+        if let Some(nonce) = self.pong.take() {
+            outbox.control(|encoder, out| encoder.pong(nonce, out));
+        }
+        if outbox.is_refused_in_vain() {
+            let cause = Cause::lost("the peer reads none of the answers that refuse its requests");
+            return Err(End::Tell(cause, Reason::Limit));
+        }
+        self.drain(outbox)?;
+        outbox.promote(self.now, &mut self.leavings);
+        self.unsent = self.writing.len() + outbox.unsent_answers();
+
+        if !self.writing.is_empty() || !outbox.has_output() {
+            self.sleep(outbox, self.writing.is_empty());
+            return Ok(false);
+        }
+        if self.waits_for_more(outbox) {
+            self.sleep(outbox, true);
+            return Ok(false);
+        }
+        let company = outbox.calls().owed() + self.serving.running() > 1;
+        if company && !self.yielded {
+            self.yielded = true;
+            return Ok(true);
+        }
+        self.yielded = false;
+        self.delayed_until = None;
+        outbox.swap(&mut self.writing);
+        self.sleep(outbox, false);
+        Ok(false)
+    }
+
+    /// Leaves word of what this task waits for.
+    fn sleep(&mut self, outbox: &mut Outbox, for_output: bool) {
+        self.wanted = self.next_time(outbox);
+        outbox.sleep(for_output, self.wanted.min(self.armed));
+    }
+
+    /// Whether the output is to wait for more of it.
+    fn waits_for_more(&mut self, outbox: &Outbox) -> bool {
+        if self.settings.flush_delay.is_zero() || outbox.output_len() >= DELAYED_AT_MOST {
+            return false;
+        }
+        let until = self.clock.deadline(self.now + self.settings.flush_delay);
+        let until = *self.delayed_until.get_or_insert(until);
+        self.clock.tick(self.now) < until
+    }
+
+    /// Goes a step further in ending the connection in order, if that is wanted.
+    fn drain(&mut self, outbox: &mut Outbox) -> Result<(), End> {
+        let now = self.clock.tick(self.now);
+        match outbox.wish() {
+            Wish::Run => {}
+            Wish::Close => return Err(End::Tell(Cause::closed(), Reason::Now)),
+            // A peer that has not opened yet is told that nothing of it was looked at.
+            Wish::Drain if self.role == Role::Acceptor && !self.state.is_opened() => {
+                return Err(End::Tell(Cause::closed(), Reason::Shutdown));
+            }
+            Wish::Drain if !self.state.has_said_goodbye() => {
+                outbox.drain(false, &mut self.leavings);
+                if self.settings.can_drain {
+                    outbox.control(|encoder, out| encoder.go_away(Reason::Shutdown, "", out));
+                }
+                self.state.say_goodbye(now);
+                self.shared.reach(Status::Draining);
+            }
+            Wish::Drain => {}
+        }
+        if self.state.owes_acknowledgement() {
+            outbox.drain(true, &mut self.leavings);
+            self.shared.reach(Status::Draining);
+            // It promises that no request follows, and one in chunks may still begin.
+            if !outbox.is_chunking_requests() {
+                outbox.control(|encoder, out| encoder.go_away(Reason::Ack, "", out));
+                self.state.acknowledged();
+            }
+        }
+        let drained = self.state.is_drained() || !self.settings.can_drain;
+        let nothing_left = outbox.calls().is_idle()
+            && self.serving.is_idle()
+            && !outbox.has_output()
+            && self.writing.is_empty()
+            && !self.needs_flush;
+        match self.state.has_said_goodbye() && drained && nothing_left {
+            true => Err(End::Drained),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Counted {
+    /// Adds what was counted to what is known.
+    pub(super) fn add_to(self, outbox: &mut Outbox) {
+        outbox.wrote(self.bytes_written);
+        let stats = outbox.stats_mut();
+        stats.bytes_read += self.bytes_read;
+        stats.read_calls += self.read_calls;
+        stats.read_errors += self.read_errors;
+        stats.bytes_written += self.bytes_written;
+        stats.write_calls += self.write_calls;
+        stats.write_errors += self.write_errors;
+        stats.one_way_received += self.one_way_received;
+        stats.one_way_dropped += self.one_way_dropped;
+        stats.late_cancels += self.late_cancels;
+    }
+}

@@ -1,0 +1,315 @@
+//! The task that owns a connection's stream: the only one that reads it and the only one that writes it.
+//!
+//! One turn of it, again and again until nothing moves:
+//!
+//! ```text
+//!   read ──▶ decode ──▶ answers, requests, control        a bounded number of frames
+//!   start requests that waited for the service
+//!   look at the time                                      if the one timer has fired
+//!   one lock: give answers to callers, take the answers of handlers, take the output away
+//!   write                                                 all of it in one call, if the stream takes it
+//! ```
+//!
+//! *It yields once before it takes the output away*, if more than one call is under way: the callers that it
+//! has just woken then share one write. A call that is alone waits for nobody. This is worth more than
+//! everything else here together.
+//!
+//! Reading never waits for writing, or two peers with full buffers would wait for each other; and the task
+//! never sleeps on bytes that are not flushed.
+
+mod end;
+mod exchange;
+mod read;
+mod time;
+mod write;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::Extensions;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep},
+};
+use tower_service::Service;
+
+use self::{end::Closing, write::Written};
+use super::{
+    clock::{Clock, Tick},
+    inflight::Leavings,
+    options::Options,
+    serving::{Answers, Serving},
+    shared::Shared,
+    state::State,
+};
+use crate::{
+    Body, Error, Request, Response,
+    wire::{Id, Out, Role, Wire},
+};
+
+/// The task of one connection: a future that runs it until it ends, to be spawned.
+///
+/// Its output is `Ok` if the connection ended in order, and otherwise the error that ended it. Dropping it
+/// ends the connection at once, and calls on it fail.
+#[must_use = "a connection does nothing unless it is polled or spawned"]
+pub struct Connection<Io, S, W>
+where
+    S: Service<Request<Body>>,
+    W: Wire,
+{
+    io: Io,
+    decoder: W::Decoder,
+    role: Role,
+    shared: Arc<Shared>,
+    serving: Serving<S>,
+    state: State,
+    settings: Settings,
+    closing: Option<Closing>,
+
+    /// What was read and not decoded.
+    input: BytesMut,
+    /// Whether `input` may hold another whole frame.
+    more_frames: bool,
+    /// The output that is being written.
+    writing: Out,
+    needs_flush: bool,
+    /// Whether others have had their turn to add to the output.
+    yielded: bool,
+    /// Until when the output waits for more of it, where that is wanted.
+    delayed_until: Option<Tick>,
+    /// Until when to ask for input instead of sleeping.
+    spin_until: Option<Instant>,
+    /// The peer's last ping, to be answered. There is one answer to several.
+    pong: Option<u32>,
+    /// Bytes of answers that the stream has not taken.
+    unsent: usize,
+
+    clock: Clock,
+    now: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer is next needed.
+    wanted: Tick,
+    /// What the timer is set to.
+    armed: Tick,
+    /// The task, as the outbox knows it.
+    waker: Option<Waker>,
+
+    // Kept for their memory.
+    results: Vec<(Id, Result<Response<Body>, Error>)>,
+    answers: Answers,
+    leavings: Leavings,
+
+    counted: Counted,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    read_buffer: usize,
+    flush_delay: Duration,
+    spin: Duration,
+    max_unsent: usize,
+    can_drain: bool,
+}
+
+/// What happened since the outbox was last told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    bytes_read: u64,
+    read_calls: u64,
+    read_errors: u64,
+    bytes_written: u64,
+    write_calls: u64,
+    write_errors: u64,
+    one_way_received: u64,
+    one_way_dropped: u64,
+    late_cancels: u64,
+}
+
+/// How a turn went.
+enum Turn {
+    /// Something moved, so there may be more.
+    Moved,
+    /// Nothing did: whatever is waited for wakes the task.
+    Still,
+    /// Others are let go first.
+    Yield,
+}
+
+/// Turns in one poll. More would keep other tasks from the thread.
+const TURNS_PER_POLL: usize = 16;
+
+impl<Io, S, W> Connection<Io, S, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire,
+{
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where a connection is put together"
+    )]
+    pub(super) fn new(
+        io: Io,
+        decoder: W::Decoder,
+        role: Role,
+        service: S,
+        shared: Arc<Shared>,
+        connection: Arc<Extensions>,
+        clock: Clock,
+        can_drain: bool,
+        options: &Options,
+    ) -> Self {
+        let now = Instant::now();
+        let settings = Settings {
+            read_buffer: options.read_buffer,
+            flush_delay: options.flush_delay,
+            spin: options.spin,
+            max_unsent: options.max_unsent,
+            can_drain,
+        };
+        Self {
+            io,
+            decoder,
+            role,
+            serving: Serving::new(service, shared.clone(), connection, clock, options),
+            shared,
+            state: State::new(options, clock.tick(now)),
+            settings,
+            closing: None,
+            input: BytesMut::new(),
+            more_frames: false,
+            writing: Out::new(options.flatten_below),
+            needs_flush: false,
+            yielded: false,
+            delayed_until: None,
+            spin_until: None,
+            pong: None,
+            unsent: 0,
+            clock,
+            now,
+            timer: None,
+            wanted: Tick::NEVER,
+            armed: Tick::NEVER,
+            waker: None,
+            results: Vec::new(),
+            answers: Vec::new(),
+            leavings: Leavings::default(),
+            counted: Counted::default(),
+        }
+    }
+
+    /// One turn while the connection is open.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, end::End> {
+        let read = self.read(cx)?;
+        self.serving
+            .start_waiting(self.may_start(), cx, &mut self.answers);
+        self.check_time(cx)?;
+        if self.exchange()? {
+            return Ok(Turn::Yield);
+        }
+        let written = self.write(cx)?;
+        let timer = self.arm(cx);
+        Ok(match read || timer || written == Written::Some {
+            true => Turn::Moved,
+            false => Turn::Still,
+        })
+    }
+
+    /// Whether further handlers may start: not while too many answers are unsent.
+    fn may_start(&self) -> bool {
+        self.unsent < self.settings.max_unsent
+    }
+
+    /// Tells the outbox which task to wake, if it is another than before.
+    fn register(&mut self, cx: &Context<'_>) {
+        if self
+            .waker
+            .as_ref()
+            .is_some_and(|old| old.will_wake(cx.waker()))
+        {
+            return;
+        }
+        let _old = self.shared.outbox().set_driver(cx.waker());
+        self.waker = Some(cx.waker().clone());
+    }
+
+    /// Whether to ask for input once more instead of sleeping.
+    fn spins(&mut self) -> bool {
+        if self.settings.spin.is_zero() || self.shared.outbox().calls().owed() == 0 {
+            return false;
+        }
+        let until = *self.spin_until.get_or_insert(self.now + self.settings.spin);
+        self.now < until
+    }
+}
+
+impl<Io, S, W> Future for Connection<Io, S, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire,
+{
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = self.get_mut();
+        me.now = Instant::now();
+        me.register(cx);
+        for _ in 0..TURNS_PER_POLL {
+            if me.closing.is_some() {
+                return me.poll_close(cx);
+            }
+            match me.turn(cx) {
+                Ok(Turn::Moved) => me.spin_until = None,
+                Ok(Turn::Still) if !me.spins() => return Poll::Pending,
+                Ok(Turn::Still | Turn::Yield) => break,
+                Err(end) => me.end(end),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+// Nothing in it is pinned in place: what must not move is boxed.
+impl<Io, S, W> Unpin for Connection<Io, S, W>
+where
+    S: Service<Request<Body>>,
+    W: Wire,
+{
+}
+
+impl<Io, S, W> Drop for Connection<Io, S, W>
+where
+    S: Service<Request<Body>>,
+    W: Wire,
+{
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl<Io, S, W> fmt::Debug for Connection<Io, S, W>
+where
+    S: Service<Request<Body>>,
+    W: Wire,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("state", &self.state)
+            .field("serving", &self.serving)
+            .finish_non_exhaustive()
+    }
+}

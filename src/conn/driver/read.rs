@@ -1,0 +1,168 @@
+//! Reading: bytes into frames, frames to where they belong.
+
+use std::{
+    future::Future,
+    mem,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    time::Instant,
+};
+use tower_service::Service;
+
+use super::{
+    super::{buffer, cause::Cause, job::Reply, serving::Cancelled, shared::Status},
+    Connection,
+    end::End,
+};
+use crate::{
+    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    wire::{Decoder, Frame, Reason, Role, Wire},
+};
+
+/// Frames that are decoded in one turn. More would keep answers from the peer that are ready.
+const FRAMES_PER_TURN: usize = 256;
+
+impl<Io, S, W> Connection<Io, S, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    W: Wire,
+{
+    /// Reads once and deals with what came. Whether anything did.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if !mem::take(&mut self.more_frames) {
+            if self.input.is_empty() {
+                self.input = buffer::lend(self.settings.read_buffer);
+            } else {
+                self.input.reserve(self.settings.read_buffer);
+            }
+            let poll = pin!(self.io.read_buf(&mut self.input)).poll(cx);
+            match poll {
+                Poll::Ready(Ok(0)) => return Err(self.end_of_input()),
+                Poll::Ready(Ok(bytes)) => {
+                    self.counted.bytes_read += bytes as u64;
+                    self.counted.read_calls += 1;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.counted.read_errors += 1;
+                    return Err(End::Lost(Cause::read(error)));
+                }
+                Poll::Pending => {
+                    self.give_back_input();
+                    return Ok(false);
+                }
+            }
+            self.now = Instant::now();
+        }
+        let mut frames = 0;
+        while frames < FRAMES_PER_TURN
+            && let Some(frame) = self.decoder.decode(&mut self.input)?
+        {
+            frames += 1;
+            self.frame(frame, cx)?;
+        }
+        self.more_frames = frames == FRAMES_PER_TURN;
+        let between = self.input.is_empty() && self.decoder.is_between_frames();
+        self.state.read(self.clock.tick(self.now), frames, between);
+        self.give_back_input();
+        Ok(true)
+    }
+
+    fn frame(&mut self, frame: Frame, cx: &mut Context<'_>) -> Result<(), End> {
+        match frame {
+            Frame::Response { id, result } => self.results.push((id, result)),
+            Frame::Request {
+                id,
+                remaining,
+                mut request,
+            } => {
+                if let Some(remaining) = remaining {
+                    let deadline = self.now.checked_add(remaining);
+                    request.cx_mut().set_deadline(deadline);
+                }
+                let may_start = self.may_start();
+                self.serving
+                    .request(id, request, may_start, cx, &mut self.answers)?;
+            }
+            Frame::OneWay(request) => {
+                let may_start = self.may_start();
+                let taken = self
+                    .serving
+                    .one_way(request, may_start, cx, &mut self.answers);
+                self.counted.one_way_received += 1;
+                self.counted.one_way_dropped += u64::from(!taken);
+            }
+            Frame::Refused { id, error } => {
+                self.answers
+                    .push((Reply::To(id, Encoding::RAW), Err(error)));
+            }
+            Frame::Cancel { id, .. } => match self.serving.cancel(id) {
+                Cancelled::Stopping => {}
+                Cancelled::Waiting => {
+                    let error = Error::new(
+                        Kind::Cancelled,
+                        "the call was cancelled before its handler began",
+                    )
+                    .with_execution(Execution::NotStarted);
+                    self.answers
+                        .push((Reply::To(id, Encoding::RAW), Err(error)));
+                }
+                Cancelled::Unknown => self.counted.late_cancels += 1,
+            },
+            Frame::Ping(nonce) => {
+                self.state.ping(self.clock.tick(self.now))?;
+                self.pong = Some(nonce);
+            }
+            Frame::Pong(nonce) => {
+                self.state.pong();
+                self.shared.pong(nonce);
+            }
+            Frame::GoAway { reason, text } => {
+                tracing::debug!(target: "steeple::conn", ?reason, text, "the peer goes away");
+                let now = self.clock.tick(self.now);
+                self.state
+                    .go_away(now, reason, &text)
+                    .map_err(|cause| match reason {
+                        Reason::Now => End::Eof(cause),
+                        _ => End::Lost(cause),
+                    })?;
+            }
+            Frame::Hello(hello) => {
+                tracing::debug!(target: "steeple::conn", agent = hello.agent, "the peer has opened");
+                self.state.opened();
+                let mut outbox = self.shared.outbox();
+                outbox.peer_hello(&hello);
+                if self.role == Role::Acceptor {
+                    outbox.open();
+                }
+                drop(outbox);
+                self.shared.reach(Status::Open);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the end of the input means: nothing, if nobody waits for anything.
+    fn end_of_input(&mut self) -> End {
+        let cause = Cause::lost("the peer closed the connection");
+        let between = self.input.is_empty() && self.decoder.is_between_frames();
+        let idle = self.serving.is_idle() && self.shared.outbox().calls().is_idle();
+        match idle && between {
+            true => End::Eof(cause),
+            false => End::Lost(cause),
+        }
+    }
+
+    /// Gives the buffer back to the thread, unless part of a frame is in it.
+    fn give_back_input(&mut self) {
+        if self.input.is_empty() {
+            buffer::give_back(mem::take(&mut self.input));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A handler that was not ready at once, in a task of its own.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use super::shared::Shared;
+use crate::{Body, Encoding, Error, Execution, Kind, Response, wire::Id};
+
+/// Where a handler's future lives: polled in place by the driver, and moved as a whole to a task.
+pub(super) type Slot<F> = Pin<Box<Option<F>>>;
+
+/// What becomes of a handler's answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    /// It goes to the call with this id, which asked for this encoding.
+    To(Id, Encoding),
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// The task. Whatever happens to it, its call gets one answer: also when it is dropped before its end.
+pub(super) struct Job<F> {
+    slot: Slot<F>,
+    reply: Reply,
+    stop: Arc<Stop>,
+    shared: Arc<Shared>,
+    answered: bool,
+}
+
+/// By which the driver ends a job.
+#[derive(Debug, Default)]
+pub(super) struct Stop(Mutex<Stopping>);
+
+#[derive(Debug, Default)]
+struct Stopping {
+    /// Why the handler is to be dropped.
+    kind: Option<Kind>,
+    waker: Option<Waker>,
+}
+
+impl<F> Job<F> {
+    pub(super) fn new(slot: Slot<F>, reply: Reply, stop: Arc<Stop>, shared: Arc<Shared>) -> Self {
+        Self {
+            slot,
+            reply,
+            stop,
+            shared,
+            answered: false,
+        }
+    }
+
+    fn answer(&mut self, result: Result<Response<Body>, Error>) {
+        self.answered = true;
+        self.shared.answer(self.reply, result);
+    }
+}
+
+impl<F, E> Future for Job<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+    E: Into<Error>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        let result = match me.stop.check(cx.waker()) {
+            Some(kind) => {
+                clear(&mut me.slot);
+                Err(stopped(kind))
+            }
+            None => match poll_slot(&mut me.slot, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(result) => result,
+            },
+        };
+        me.answer(result);
+        Poll::Ready(())
+    }
+}
+
+impl<F> Drop for Job<F> {
+    fn drop(&mut self) {
+        if !self.answered {
+            clear(&mut self.slot);
+            let error = Error::new(Kind::Internal, "the handler's task was dropped");
+            self.answer(Err(error.with_execution(Execution::MaybeExecuted)));
+        }
+    }
+}
+
+impl Stop {
+    /// Asks the job to drop its handler and to answer that.
+    pub(super) fn stop(&self, kind: Kind) {
+        let waker = {
+            let mut stopping = self.lock();
+            stopping.kind.get_or_insert(kind);
+            stopping.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether to stop; if not, `waker` is woken when it is.
+    fn check(&self, waker: &Waker) -> Option<Kind> {
+        // The old waker is dropped past the lock.
+        let _old;
+        let mut stopping = self.lock();
+        if stopping.kind.is_none()
+            && !stopping
+                .waker
+                .as_ref()
+                .is_some_and(|old| old.will_wake(waker))
+        {
+            _old = stopping.waker.replace(waker.clone());
+        }
+        stopping.kind
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Polls a handler. A panic is its answer: without this it would take the connection down. The slot is empty
+/// when the handler has ended.
+pub(super) fn poll_slot<F, E>(
+    slot: &mut Slot<F>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<Body>, Error>>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+    E: Into<Error>,
+{
+    let poll = catch_unwind(AssertUnwindSafe(|| {
+        let handler = slot
+            .as_mut()
+            .as_pin_mut()
+            .expect("a slot that is polled is full");
+        handler.poll(cx)
+    }));
+    let result = match poll {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(result)) => result.map_err(Into::into),
+        Err(panic) => Err(panicked(panic)),
+    };
+    clear(slot);
+    Poll::Ready(result)
+}
+
+/// Drops a handler, and catches what it throws.
+fn clear<F>(slot: &mut Slot<F>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
+        panicked(panic);
+    }
+}
+
+/// The answer of a handler that panicked. What it said goes to the log, not to the peer.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(target: "steeple::handler", panic = text.unwrap_or("?"), "a handler panicked");
+    Error::new(Kind::Internal, "the handler panicked").with_execution(Execution::MaybeExecuted)
+}
+
+fn stopped(kind: Kind) -> Error {
+    let text = match kind {
+        Kind::Timeout => "the deadline passed while the handler ran",
+        _ => "the call was cancelled while the handler ran",
+    };
+    Error::new(kind, text).with_execution(Execution::MaybeExecuted)
+}

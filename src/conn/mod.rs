@@ -1,0 +1,63 @@
+//! Frames ⇄ calls: one connection, shared by any number of calls in both directions.
+//!
+//! ```text
+//!    Channel, Peer          handlers' tasks                the user's Service
+//!        │  ▲                     │                                ▲
+//!   call │  │ answer              │ answer                         │ request
+//!        ▼  │                     ▼                                │
+//!  ┌─────────────── outbox, under one lock ──────────────┐   ┌─────┴─────┐
+//!  │ in flight: a slab   pending   output   bulk lane    │   │  serving  │
+//!  └───────────▲──────────────────────│──────────────────┘   └─────▲─────┘
+//!              │ answers              │ output                     │ requests
+//!        ┌─────┴──────────────────────▼────────────────────────────┴─────┐
+//!        │            driver: one task, owns the stream                  │
+//!        └───────────────────────────────▲───────────────────────────────┘
+//!                                        │ bytes
+//! ```
+//!
+//! * `inflight` and `state` are pure: they know neither a socket nor a clock. The one holds the calls without
+//!   an answer, the other what the two sides owe each other besides calls.
+//! * `outbox` is where callers encode; `driver` is the only one that reads or writes the stream.
+//! * `serving` polls handlers in place and gives those that are pending a task (`job`).
+//!
+//! # Queues
+//!
+//! Each is bounded, and none of the bounds stops the reading of answers:
+//!
+//! | queue | bound | when it is full |
+//! |---|---|---|
+//! | calls without an answer | [`max_calls`](Options::max_calls), and the peer's own | further ones are pending |
+//! | output | [`write_buffer`](Options::write_buffer) | further calls are pending |
+//! | pending calls | [`max_pending`](Options::max_pending) | by [`overflow`](Options::overflow) |
+//! | requests that wait for the service | [`max_waiting`](Options::max_waiting) | refused, not started |
+//! | handlers in tasks | [`max_handlers`](Options::max_handlers) | further requests wait |
+//! | answers not yet written | [`max_unsent`](Options::max_unsent) | no further handler starts |
+//! | refusals not yet written | 1 MiB | the connection ends |
+//! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
+
+mod buffer;
+mod builder;
+mod cause;
+mod clock;
+mod driver;
+mod inflight;
+mod job;
+mod options;
+mod outbox;
+mod peer;
+mod response_future;
+mod serving;
+mod shared;
+mod state;
+mod stats;
+mod unserved;
+
+pub use self::{
+    builder::Builder,
+    driver::Connection,
+    options::{Options, Overflow, Spawn},
+    peer::Peer,
+    response_future::ResponseFuture,
+    stats::{Outcomes, Stats},
+    unserved::Unserved,
+};

@@ -1,0 +1,292 @@
+//! What can be set about a connection, and why it is what it is unless set.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// Settings of one connection, the same on either side. The defaults are the fast path.
+///
+/// ```
+/// use std::time::Duration;
+/// use steeple::{Options, Overflow};
+///
+/// let options = Options::new()
+///     .max_pending(1024)
+///     .overflow(Overflow::RejectNewest)
+///     .keepalive(Duration::from_secs(10), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) flush_delay: Duration,
+    pub(crate) spin: Duration,
+    pub(crate) read_buffer: usize,
+    pub(crate) write_buffer: usize,
+    pub(crate) flatten_below: usize,
+    pub(crate) max_calls: usize,
+    pub(crate) max_pending: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) max_unsent: usize,
+    pub(crate) max_waiting: usize,
+    pub(crate) max_waiting_bytes: usize,
+    pub(crate) max_handlers: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) frame_timeout: Duration,
+    pub(crate) read_idle: Option<Duration>,
+    pub(crate) write_stall: Option<Duration>,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) unanswered_limit: Option<Duration>,
+    pub(crate) drain_grace: Duration,
+    pub(crate) spawn: Spawner,
+}
+
+/// How a connection finds out that its peer is gone although the stream says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keepalive {
+    /// A silence this long asks the peer.
+    pub(crate) interval: Duration,
+    /// An answer that takes longer than this ends the connection.
+    pub(crate) timeout: Duration,
+}
+
+/// What happens to a call when as many wait for the connection as may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The new call waits and the one that has waited longest fails: under overload, fresh calls are worth
+    /// more than those whose callers have nearly given up.
+    #[default]
+    DropOldest,
+    /// The new call fails.
+    RejectNewest,
+    /// Nothing fails: every call waits until its turn or its deadline. The limit then does not bound the
+    /// queue; what does is that each call in it is held by a future of its caller, and leaves it with that.
+    Wait,
+}
+
+/// Runs the tasks of a connection: its handlers that were not ready at once.
+///
+/// Implemented for closures, so `options.spawn_with(move |task| { handle.spawn(task); })` is enough.
+pub trait Spawn: Send + Sync + 'static {
+    /// Runs a task until it ends. A task that is dropped instead answers its call with an error.
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+impl<F> Spawn for F
+where
+    F: Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
+{
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self(task);
+    }
+}
+
+/// The user's [`Spawn`], or tokio's runtime of the connection.
+#[derive(Clone, Default)]
+pub(crate) struct Spawner(Option<Arc<dyn Spawn>>);
+
+impl Spawner {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.0 {
+            // The task goes to tokio as it is, without a box around it.
+            None => drop(tokio::spawn(task)),
+            Some(spawn) => spawn.spawn(Box::pin(task)),
+        }
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "custom" } else { "tokio" })
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flush_delay: Duration::ZERO,
+            spin: Duration::ZERO,
+            read_buffer: 64 * 1024,
+            write_buffer: 1024 * 1024,
+            flatten_below: 8 * 1024,
+            max_calls: 65_536,
+            max_pending: 32_768,
+            overflow: Overflow::default(),
+            max_unsent: 16 * 1024 * 1024,
+            max_waiting: 8192,
+            max_waiting_bytes: 16 * 1024 * 1024,
+            max_handlers: 65_536,
+            handshake_timeout: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(30),
+            read_idle: None,
+            write_stall: Some(Duration::from_secs(30)),
+            keepalive: Some(Keepalive {
+                interval: Duration::from_secs(30),
+                timeout: Duration::from_secs(10),
+            }),
+            unanswered_limit: None,
+            drain_grace: Duration::from_secs(30),
+            spawn: Spawner::default(),
+        }
+    }
+}
+
+impl Options {
+    /// The most calls that may be under way or waiting on one connection, whatever the other limits say:
+    /// as many as its ids can name.
+    pub const MAX_CALLS: usize = (1 << 20) - 1;
+
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a message may wait for others to share its write. Default: 0. A busy connection merges its
+    /// writes without it; a delay only trades latency for fewer writes.
+    #[must_use]
+    pub fn flush_delay(mut self, delay: Duration) -> Self {
+        self.flush_delay = delay;
+        self
+    }
+
+    /// How long the connection's task keeps asking for input before it sleeps, while calls are under way.
+    /// Default: 0. It can save a wake-up where cores are idle, and burns one where they are not.
+    #[must_use]
+    pub fn spin(mut self, spin: Duration) -> Self {
+        self.spin = spin;
+        self
+    }
+
+    /// How many bytes are asked for in one read. Default: 64 KiB. The buffer belongs to the thread, so an
+    /// idle connection holds none.
+    #[must_use]
+    pub fn read_buffer(mut self, bytes: usize) -> Self {
+        self.read_buffer = bytes.max(1024);
+        self
+    }
+
+    /// How many encoded bytes may wait for the socket before further calls become pending. Default: 1 MiB.
+    #[must_use]
+    pub fn write_buffer(mut self, bytes: usize) -> Self {
+        self.write_buffer = bytes.max(1);
+        self
+    }
+
+    /// Bodies shorter than this are copied into one buffer; longer ones are written from where they are.
+    /// Default: 8 KiB. `usize::MAX` copies all.
+    #[must_use]
+    pub fn flatten_below(mut self, bytes: usize) -> Self {
+        self.flatten_below = bytes;
+        self
+    }
+
+    /// How many calls of this side may be without an answer before further ones become pending; the peer's
+    /// own limit also holds. Default: 65 536, at least 1.
+    #[must_use]
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls.max(1);
+        self
+    }
+
+    /// How many calls may be pending before the [`overflow`](Self::overflow) rule applies. Default: 32 768.
+    #[must_use]
+    pub fn max_pending(mut self, calls: usize) -> Self {
+        self.max_pending = calls;
+        self
+    }
+
+    /// What happens to a call when `max_pending` others are pending. Default: the oldest of them fails.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB.
+    /// Reading goes on.
+    #[must_use]
+    pub fn max_unsent(mut self, bytes: usize) -> Self {
+        self.max_unsent = bytes;
+        self
+    }
+
+    /// How many requests of the peer, and how many bytes of them, may wait for the service to be ready.
+    /// Default: 8192 and 16 MiB. Further ones are answered at once that they were not started.
+    #[must_use]
+    pub fn max_waiting(mut self, requests: usize, bytes: usize) -> Self {
+        self.max_waiting = requests;
+        self.max_waiting_bytes = bytes;
+        self
+    }
+
+    /// How many handlers may be running for this connection. Default: 65 536. Further requests wait.
+    #[must_use]
+    pub fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = handlers.max(1);
+        self
+    }
+
+    /// How long the peer may take to open its direction. Default: 10 s.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How long one frame may take from its first byte to its last. Default: 30 s: a peer that drips
+    /// bytes to hold memory is slower than any that works.
+    #[must_use]
+    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
+        self.frame_timeout = timeout;
+        self
+    }
+
+    /// How long the peer may be silent. Default: for ever, since an idle connection is silent and keepalive
+    /// finds one that is dead.
+    #[must_use]
+    pub fn read_idle(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.read_idle = timeout.into();
+        self
+    }
+
+    /// How long output may wait without the socket taking any of it. Default: 30 s.
+    #[must_use]
+    pub fn write_stall(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.write_stall = timeout.into();
+        self
+    }
+
+    /// After `interval` of silence ask the peer whether it is there, and end the connection if the answer
+    /// takes longer than `timeout`. Default: 30 s and 10 s.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keepalive = Some(Keepalive { interval, timeout });
+        self
+    }
+
+    /// Never ask an idle peer whether it is there.
+    #[must_use]
+    pub fn no_keepalive(mut self) -> Self {
+        self.keepalive = None;
+        self
+    }
+
+    /// End the connection when its oldest call is older than this and no answer has come for as long: it
+    /// finds a peer that answers pings but no calls. Default: never, since a slow call is legitimate.
+    #[must_use]
+    pub fn unanswered_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.unanswered_limit = limit.into();
+        self
+    }
+
+    /// How long a drain waits for the peer and for what is under way. Default: 30 s.
+    #[must_use]
+    pub fn drain_grace(mut self, grace: Duration) -> Self {
+        self.drain_grace = grace;
+        self
+    }
+
+    /// Runs handlers that are not ready at once by `spawn` instead of tokio's own.
+    #[must_use]
+    pub fn spawn_with(mut self, spawn: impl Spawn) -> Self {
+        self.spawn = Spawner(Some(Arc::new(spawn)));
+        self
+    }
+}

@@ -1,0 +1,91 @@
+//! What handlers do with an outbox.
+
+use std::task::Waker;
+
+use super::{super::job::Reply, Outbox, Phase};
+use crate::{
+    Body, Encoding, Error, Execution, Kind, Response,
+    wire::{Id, Lane, numbers::encoding::name},
+};
+
+/// How many bytes of refusals may be unwritten. A peer that is refused and reads none of it is not going to.
+const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
+
+impl Outbox {
+    /// The one answer to a request of the peer, which asked for `encoding`.
+    fn respond(&mut self, id: Id, encoding: Encoding, result: Result<&Response<Body>, &Error>) {
+        if let Phase::Closed(_) = self.phase {
+            return;
+        }
+        let before = self.out.len();
+        let mismatch = result
+            .ok()
+            .and_then(|response| check(response.body(), encoding).err());
+        let result = mismatch.as_ref().map_or(result, Err);
+        match (self.encoder.response(id, result, &mut self.out), result) {
+            (Err(error), _) => {
+                self.stats.served.count(Err(error.kind()));
+                let lane = self.encoder.response(id, Err(&error), &mut self.out);
+                debug_assert!(lane.is_ok(), "an error answer is shortened, not refused");
+            }
+            (Ok(Lane::Bulk), Ok(response)) => {
+                self.stats.served.count(Ok(()));
+                let len = response.body().len();
+                self.bulk_answers.insert(id, len);
+                self.bulk_answer_bytes += len;
+            }
+            (Ok(_), result) => self
+                .stats
+                .served
+                .count(result.map(drop).map_err(Error::kind)),
+        }
+        if result.is_err_and(|error| error.execution() == Execution::NotStarted) {
+            self.refusal_bytes += self.out.len() - before;
+        }
+    }
+
+    /// Puts out what a handler answered, if somebody waits for it.
+    pub(in super::super) fn answer(
+        &mut self,
+        reply: Reply,
+        result: Result<&Response<Body>, &Error>,
+    ) {
+        match reply {
+            Reply::To(id, encoding) => self.respond(id, encoding, result),
+            Reply::Nobody => {
+                let silent = result.is_ok_and(|response| response.body().is_empty());
+                self.stats.one_way_answers += u64::from(!silent);
+            }
+        }
+    }
+
+    /// Notes that a task has ended, for the driver, which is returned if it sleeps.
+    pub(in super::super) fn finish(&mut self, reply: Reply) -> Option<Waker> {
+        self.finished.push(reply);
+        self.rouse()
+    }
+
+    /// Whether the peer goes on sending what is refused and reads none of the refusals.
+    pub(in super::super) fn is_refused_in_vain(&self) -> bool {
+        self.refusal_bytes > MAX_REFUSAL_BYTES
+    }
+
+    /// The bytes of answers that the driver has not taken.
+    pub(in super::super) fn unsent_answers(&self) -> usize {
+        self.out.len() + self.bulk_answer_bytes
+    }
+}
+
+/// Checks that an answer is in the encoding that was asked for.
+fn check(body: &Body, asked: Encoding) -> Result<(), Error> {
+    let given = body.encoding();
+    if given.is_raw() || given == asked {
+        return Ok(());
+    }
+    let text = format!(
+        "the handler answered in {}, the call asks for {}",
+        name(given),
+        name(asked)
+    );
+    Err(Error::new(Kind::Internal, text).executed())
+}

@@ -1,0 +1,242 @@
+//! What callers do with an outbox.
+
+use std::task::{Poll, Waker};
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        clock::Tick,
+        inflight::{Ending, Key, Leavings, Terms},
+        options::Overflow,
+    },
+    Outbox, Phase,
+    output::Retracted,
+};
+use crate::{
+    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    wire::{Out, Reason},
+};
+
+/// How many ended calls may stay in the queue of pending ones, beside as many as wait.
+const STALE_PENDING: usize = 64;
+
+impl Outbox {
+    /// Takes a call: encodes it, or lets it wait and takes the request out of `request`.
+    pub(in super::super) fn call(
+        &mut self,
+        request: &mut Option<Request<Body>>,
+        now: Option<Instant>,
+        leavings: &mut Leavings,
+    ) -> Result<Key, Error> {
+        let result = self.admit(request, now, leavings);
+        if let Err(error) = &result {
+            self.stats.calls.count(Err(error.kind()));
+        }
+        result
+    }
+
+    /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
+    pub(in super::super) fn one_way(&mut self, request: &Request<Body>) -> Result<(), Error> {
+        self.check_open()?;
+        if !self.capabilities.one_way {
+            return Err(Error::new(
+                Kind::Invalid,
+                "this wire has no messages without an answer",
+            ));
+        }
+        if matches!(self.phase, Phase::Opening) || self.out.len() >= self.limits.write_buffer {
+            let limit = self.limits.write_buffer;
+            let text = format!("the write_buffer of {limit} bytes is full");
+            return Err(Error::new(Kind::Overflow, text));
+        }
+        if request.body().len() > self.encoder.bulk_above() {
+            let id = self.calls.next_id();
+            self.encoder.one_way(Some(id), request, &mut self.out)?;
+            self.calls.insert_one_way();
+            self.bulk_requests += 1;
+        } else {
+            self.encoder.one_way(None, request, &mut self.out)?;
+        }
+        self.stats.one_way_sent += 1;
+        Ok(())
+    }
+
+    /// The result of a call, or a promise to wake its caller.
+    pub(in super::super) fn poll_call(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        leavings: &mut Leavings,
+    ) -> Poll<Result<Response<Body>, Error>> {
+        self.calls.poll(key, waker, leavings)
+    }
+
+    /// Ends a call whose caller no longer waits. What has not gone out never will, and what has is taken back.
+    pub(in super::super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) {
+        let Some(ending) = self.calls.abandon(key, leavings) else {
+            return;
+        };
+        self.stats.calls.count(Err(Kind::Cancelled));
+        let retracted = self.retract(ending, None, Reason::Dropped);
+        if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
+            self.calls.forgive(id);
+        }
+        leavings.wake(self.rouse());
+    }
+
+    /// Lets a call go on although nobody waits for its answer.
+    pub(in super::super) fn detach(&mut self, key: Key, leavings: &mut Leavings) {
+        self.calls.detach(key, leavings);
+    }
+
+    /// Encodes pending calls while there is room.
+    pub(in super::super) fn promote(&mut self, now: Instant, leavings: &mut Leavings) {
+        while self.has_room()
+            && let Some(key) = self.pending.pop_front()
+        {
+            let Some(request) = self.calls.pending_request(key) else {
+                continue;
+            };
+            let remaining = request
+                .cx()
+                .deadline()
+                .map(|at| at.saturating_duration_since(now));
+            let id = self.calls.id(key);
+            let at = self.out.flat_len();
+            match self.encoder.request(id, request, remaining, &mut self.out) {
+                Ok(lane) => {
+                    let place = self.place(lane, at);
+                    self.calls.promote(key, place, leavings);
+                }
+                Err(error) => self.fail_pending(key, error, leavings),
+            }
+        }
+    }
+
+    /// Ends the calls whose deadline has passed. `writing` is what the driver has not written yet.
+    pub(in super::super) fn expire(
+        &mut self,
+        now: Tick,
+        writing: &mut Out,
+        leavings: &mut Leavings,
+    ) {
+        if self.calls.earliest() > now {
+            return;
+        }
+        let mut from = 0;
+        while let Some((index, ending)) = self.calls.next_expired(now, from) {
+            from = index + 1;
+            let retracted = self.retract(ending, Some(writing), Reason::Timeout);
+            let execution = match retracted {
+                Retracted::Gone | Retracted::Stopped => Execution::NotSent,
+                Retracted::Sent => Execution::MaybeExecuted,
+            };
+            let error = Error::new(Kind::Timeout, "the deadline passed before an answer came")
+                .with_execution(execution);
+            self.stats.calls.count(Err(error.kind()));
+            self.calls.fail(index, error, leavings);
+            if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
+                self.calls.forgive(id);
+            }
+        }
+        self.calls.update_earliest();
+    }
+
+    /// Ends all calls that wait to be encoded: the peer takes no more.
+    pub(super) fn fail_all_pending(&mut self, leavings: &mut Leavings) {
+        while let Some(key) = self.pending.pop_front() {
+            self.fail_pending(key, draining(), leavings);
+        }
+    }
+
+    /// Whether another call may be encoded.
+    pub(super) fn has_room(&self) -> bool {
+        !matches!(self.phase, Phase::Opening | Phase::Closed(_))
+            && self.calls.owed() < self.limits.max_calls
+            && self.out.len() < self.limits.write_buffer
+    }
+
+    fn admit(
+        &mut self,
+        request: &mut Option<Request<Body>>,
+        now: Option<Instant>,
+        leavings: &mut Leavings,
+    ) -> Result<Key, Error> {
+        self.check_open()?;
+        let head = request.as_ref().expect("a call has a request");
+        let deadline = head.cx().deadline();
+        let terms = Terms {
+            encoding: match head.encoding() {
+                Encoding::RAW => head.body().encoding(),
+                encoding => encoding,
+            },
+            deadline: deadline.map_or(Tick::NEVER, |at| self.clock.deadline(at)),
+            since: now.map_or(Tick::NEVER, |now| self.clock.tick(now)),
+        };
+        if self.calls.pending() == 0 && self.has_room() {
+            let remaining = deadline
+                .zip(now)
+                .map(|(at, now)| at.saturating_duration_since(now));
+            let id = self.calls.next_id();
+            let at = self.out.flat_len();
+            let lane = self.encoder.request(id, head, remaining, &mut self.out)?;
+            let place = self.place(lane, at);
+            return Ok(self.calls.insert_sent(place, terms));
+        }
+        self.make_room_to_wait(leavings)?;
+        let request = request.take().expect("looked at above");
+        let key = self.calls.insert_pending(Box::new(request), terms);
+        self.pending.push_back(key);
+        Ok(key)
+    }
+
+    /// Makes room in the pending queue, or refuses the newest.
+    fn make_room_to_wait(&mut self, leavings: &mut Leavings) -> Result<(), Error> {
+        let waiting = self.calls.pending();
+        if self.pending.len() > 2 * waiting + STALE_PENDING {
+            let calls = &self.calls;
+            self.pending
+                .retain(|key| calls.pending_request(*key).is_some());
+        }
+        let limit = self.limits.max_pending;
+        if waiting < limit || self.limits.overflow == Overflow::Wait {
+            return Ok(());
+        }
+        let overflow = || {
+            let text = format!("{waiting} calls wait for the connection, max_pending is {limit}");
+            Error::new(Kind::Overflow, text)
+        };
+        if self.limits.overflow == Overflow::DropOldest {
+            while let Some(oldest) = self.pending.pop_front() {
+                if self.calls.pending_request(oldest).is_some() {
+                    self.fail_pending(oldest, overflow(), leavings);
+                    return Ok(());
+                }
+            }
+        }
+        Err(overflow())
+    }
+
+    fn fail_pending(&mut self, key: Key, error: Error, leavings: &mut Leavings) {
+        let kind = error.kind();
+        if self.calls.fail_pending(key, error, leavings) {
+            self.stats.calls.count(Err(kind));
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match &self.phase {
+            Phase::Opening | Phase::Open => Ok(()),
+            Phase::Draining => Err(draining()),
+            Phase::Closed(cause) => Err(cause.error(false)),
+        }
+    }
+}
+
+fn draining() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "the connection drains and takes no new call",
+    )
+}

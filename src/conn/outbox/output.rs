@@ -1,0 +1,217 @@
+//! What the driver does with an outbox.
+
+use super::{
+    super::{
+        cause::Cause,
+        inflight::{Ending, Leavings, Met, Place},
+        job::Reply,
+    },
+    Outbox, Phase,
+};
+use crate::{
+    Body, Error, Response,
+    wire::{Chunk, Encoder, Id, Lane, Out, Reason},
+};
+
+/// Memory that an idle connection keeps for its output, in bytes.
+const KEPT: usize = 1024;
+
+/// How much of a call could be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retracted {
+    /// All of it: nothing goes out, and no answer is owed.
+    Gone,
+    /// Enough of it: the peer gets a part and is told that no more comes.
+    Stopped,
+    /// Nothing.
+    Sent,
+}
+
+impl Outbox {
+    /// Whether there is something to write.
+    pub(in super::super) fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.bulk_requests > 0 || !self.bulk_answers.is_empty()
+    }
+
+    /// How many bytes are ready to be written.
+    pub(in super::super) fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Exchanges the output, with one chunk of the bulk lane behind it, for an empty one.
+    pub(in super::super) fn swap(&mut self, empty: &mut Out) {
+        debug_assert!(empty.is_empty());
+        let open = !matches!(self.phase, Phase::Closed(_));
+        if open && let Some(Chunk { id, last: true }) = self.encoder.next_chunk(&mut self.out) {
+            self.chunked(id);
+        }
+        std::mem::swap(&mut self.out, empty);
+        self.base += empty.len() as u64;
+        self.batch = self.batch.wrapping_add(1);
+        self.refusal_bytes = 0;
+    }
+
+    /// Notes how much the stream has taken.
+    pub(in super::super) fn wrote(&mut self, bytes: u64) {
+        self.written += bytes;
+    }
+
+    /// Requests of the peer that were answered by tasks.
+    pub(in super::super) fn drain_finished(&mut self) -> impl Iterator<Item = Reply> {
+        self.finished.drain(..)
+    }
+
+    /// Whether requests are on their way in chunks, so that the last of this side is not out yet.
+    pub(in super::super) fn is_chunking_requests(&self) -> bool {
+        self.bulk_requests > 0
+    }
+
+    /// Control frames go straight to the encoder.
+    pub(in super::super) fn control(&mut self, write: impl FnOnce(&mut dyn Encoder, &mut Out)) {
+        write(&mut *self.encoder, &mut self.out);
+    }
+
+    /// Gives the peer's answer to its caller.
+    pub(in super::super) fn deliver(
+        &mut self,
+        id: Id,
+        result: Result<Response<Body>, Error>,
+        leavings: &mut Leavings,
+    ) {
+        let outcome = result.as_ref().map(drop).map_err(Error::kind);
+        match self.calls.answer(id, result, leavings) {
+            Met::Caller { sending } => {
+                self.stats.calls.count(outcome);
+                // An early answer: the peer does not want the rest, and the id must not be used before it
+                // knows that no more comes.
+                if sending && self.drop_bulk(id) == Some(true) {
+                    self.encoder.cancel(id, Reason::Dropped, &mut self.out);
+                }
+            }
+            Met::Late | Met::Nothing => self.stats.late_answers += 1,
+        }
+    }
+
+    /// Ends everything. If more is going to be written, what can be taken out of it is; if not, what the
+    /// stream has not taken was not sent.
+    pub(in super::super) fn close(
+        &mut self,
+        cause: Cause,
+        mut writing: Option<&mut Out>,
+        leavings: &mut Leavings,
+    ) {
+        let mut from = 0;
+        while let Some((index, ending)) = self.calls.next_unfinished(from) {
+            from = index + 1;
+            let sent = match &mut writing {
+                Some(writing) => {
+                    self.retract(ending, Some(writing), Reason::Now) == Retracted::Sent
+                }
+                None => self.is_taken(ending),
+            };
+            let error = cause.error(sent);
+            self.stats.calls.count(Err(error.kind()));
+            self.calls.fail(index, error, leavings);
+        }
+        self.calls.forgive_all();
+        self.pending.clear();
+        self.phase = Phase::Closed(cause);
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(in super::super) fn shrink(&mut self) {
+        self.calls.shrink();
+        if self.out.is_empty() {
+            self.out.clear(KEPT);
+        }
+        if self.pending.is_empty() {
+            self.pending = Default::default();
+        }
+    }
+
+    /// Takes a call out of what is not written yet, or tells the peer to forget it.
+    pub(super) fn retract(
+        &mut self,
+        ending: Ending,
+        writing: Option<&mut Out>,
+        reason: Reason,
+    ) -> Retracted {
+        let Ending::Sent(id, place) = ending else {
+            return Retracted::Gone;
+        };
+        let retracted = match place {
+            Place::Bulk => match self.drop_bulk(id) {
+                Some(true) => Retracted::Stopped,
+                _ => Retracted::Gone,
+            },
+            Place::Chunked { .. } => Retracted::Sent,
+            Place::Output { batch, at, .. } => {
+                let out = if batch == self.batch {
+                    Some(&mut self.out)
+                } else {
+                    let next = batch.wrapping_add(1) == self.batch;
+                    writing.filter(|writing| next && writing.is_unread(at))
+                };
+                match out.is_some_and(|out| self.encoder.void(at, out)) {
+                    true => Retracted::Gone,
+                    false => Retracted::Sent,
+                }
+            }
+        };
+        // The peer keeps a deadline that it was told of by itself.
+        let told = reason == Reason::Timeout && self.capabilities.deadline;
+        let owed = match retracted {
+            Retracted::Gone => false,
+            Retracted::Stopped => true,
+            Retracted::Sent => !told,
+        };
+        if owed && self.capabilities.cancel {
+            self.encoder.cancel(id, reason, &mut self.out);
+        }
+        retracted
+    }
+
+    /// Where a message is that was just encoded, from flat position `at` on.
+    pub(super) fn place(&mut self, lane: Lane, at: usize) -> Place {
+        match lane {
+            Lane::Whole => Place::Output {
+                batch: self.batch,
+                at,
+                end: self.base + self.out.len() as u64,
+            },
+            Lane::Bulk => {
+                self.bulk_requests += 1;
+                Place::Bulk
+            }
+        }
+    }
+
+    /// Whether the stream has taken the whole request of a call.
+    fn is_taken(&self, ending: Ending) -> bool {
+        match ending {
+            Ending::Pending | Ending::Sent(_, Place::Bulk) => false,
+            Ending::Sent(_, Place::Chunked { end } | Place::Output { end, .. }) => {
+                self.written >= end
+            }
+        }
+    }
+
+    /// Takes a request of this side out of the bulk lane; `None` if it is not in it, otherwise whether any of
+    /// it went out.
+    fn drop_bulk(&mut self, id: Id) -> Option<bool> {
+        let begun = self.encoder.drop_bulk(id)?;
+        self.bulk_requests -= 1;
+        Some(begun)
+    }
+
+    /// The last chunk of a message is in the output.
+    fn chunked(&mut self, id: Id) {
+        if let Some(len) = self.bulk_answers.remove(&id) {
+            self.bulk_answer_bytes -= len;
+            return;
+        }
+        self.bulk_requests -= 1;
+        let end = self.base + self.out.len() as u64;
+        self.calls.chunked(id, Place::Chunked { end });
+    }
+}

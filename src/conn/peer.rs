@@ -1,0 +1,159 @@
+//! The other end of a connection, as something to call.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tower::load::Load;
+use tower_service::Service;
+
+use super::{
+    outbox::Wish,
+    response_future::ResponseFuture,
+    shared::{Shared, Status},
+    stats::Stats,
+};
+use crate::{Body, Carry, Error, Request, Response, transport::Address};
+
+/// The other end of a connection: a cheap `Clone` and a tower [`Service`].
+///
+/// A handler finds the peer that called it in [`Request::connection`] and can call it back. A peer does not keep
+/// its connection alive: on a client its [`Channel`](crate::Channel) does, on a server the other side.
+///
+/// A call is made – and encoded, if there is room – when `call` returns; the future only waits. Readiness
+/// reserves nothing, so a clone that is ready and idle is in nobody's way.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    shared: Arc<Shared>,
+}
+
+impl Peer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What the transport calls the other end; `None` where it has no name.
+    pub fn address(&self) -> Option<&Address> {
+        self.shared.address()
+    }
+
+    /// How many calls wait to be sent or to be answered. A balancer compares these.
+    pub fn pending(&self) -> usize {
+        let outbox = self.shared.outbox();
+        outbox.calls().pending() + outbox.calls().owed()
+    }
+
+    /// A consistent copy of what the connection has counted.
+    pub fn stats(&self) -> Stats {
+        self.shared.outbox().stats()
+    }
+
+    /// Waits until the other side has opened the connection.
+    ///
+    /// # Errors
+    /// The one that ended the connection.
+    pub async fn handshaken(&self) -> Result<(), Error> {
+        self.reached(Status::Open).await;
+        match self.shared.cause() {
+            Some(cause) => Err(cause.error(false)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until no call can begin any more: either side drains, or the connection is over.
+    pub async fn draining(&self) {
+        self.reached(Status::Draining).await;
+    }
+
+    /// Waits until the connection is over.
+    pub async fn closed(&self) {
+        self.reached(Status::Closed).await;
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Asks the other side whether it is there, and measures how long its answer takes.
+    ///
+    /// # Errors
+    /// If the connection ends first, or more than 64 pings wait for their answers.
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        let answered = self.shared.ping()?.await;
+        match (answered, self.shared.cause()) {
+            (Err(_), Some(cause)) => Err(cause.error(true)),
+            _ => Ok(begun.elapsed()),
+        }
+    }
+
+    /// Ends the connection in order: no call begins on either side, those under way end, and both sides have
+    /// said so, within [`drain_grace`](crate::Options::drain_grace). Returns when it is over. It goes on if
+    /// this future is dropped.
+    pub async fn drain(&self) {
+        self.shared.want(Wish::Drain);
+        self.closed().await;
+    }
+
+    /// Ends the connection at once. Calls under way fail; later ones fail before they begin. To be repeated
+    /// without effect.
+    pub fn close(&self) {
+        self.shared.want(Wish::Close);
+    }
+
+    /// Lets the connection end in order, without waiting.
+    pub(crate) fn release(&self) {
+        self.shared.want(Wish::Drain);
+    }
+
+    async fn reached(&self, status: Status) {
+        // The sender lives in what this handle holds, so it cannot be gone.
+        let _ = self
+            .shared
+            .status()
+            .wait_for(|reached| *reached >= status)
+            .await;
+    }
+}
+
+impl Service<Request<Body>> for Peer {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self
+            .shared
+            .is_closed()
+            .then(|| self.shared.cause())
+            .flatten()
+        {
+            Some(cause) => Poll::Ready(Err(cause.error(false))),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        if request.cx().is_one_way() {
+            let sent = self.shared.one_way(&request);
+            return ResponseFuture::ready(sent.map(|()| Response::default()));
+        }
+        match self.shared.call(request) {
+            Ok(key) => ResponseFuture::waiting(self.shared.clone(), key),
+            Err(error) => ResponseFuture::ready(Err(error)),
+        }
+    }
+}
+
+/// The number of calls that wait to be sent or to be answered.
+impl Load for Peer {
+    type Metric = usize;
+
+    fn load(&self) -> usize {
+        self.pending()
+    }
+}

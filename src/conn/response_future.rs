@@ -1,0 +1,83 @@
+//! The answer to a call that was made.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{inflight::Key, shared::Shared};
+use crate::{Body, Error, Response};
+
+/// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
+///
+/// The call was made when this was returned, whether or not it is ever polled. Dropping it cancels the call:
+/// what has not gone out never will, and what has is taken back over the wire.
+/// [`detach`](Self::detach) lets it run instead.
+#[must_use = "dropping the answer cancels the call; `detach` lets it run"]
+pub struct ResponseFuture(State);
+
+enum State {
+    /// The call has a slot, which is freed when its result is taken or this is dropped.
+    Waiting { shared: Arc<Shared>, key: Key },
+    /// There is a result and no slot.
+    Ready(Result<Response<Body>, Error>),
+    /// The result was taken.
+    Taken,
+}
+
+impl ResponseFuture {
+    pub(super) fn waiting(shared: Arc<Shared>, key: Key) -> Self {
+        Self(State::Waiting { shared, key })
+    }
+
+    pub(super) fn ready(result: Result<Response<Body>, Error>) -> Self {
+        Self(State::Ready(result))
+    }
+
+    /// Lets the call run to its end although nobody waits for the answer.
+    pub fn detach(mut self) {
+        if let State::Waiting { shared, key } = std::mem::replace(&mut self.0, State::Taken) {
+            shared.detach(key);
+        }
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Waiting { shared, key } = &self.0 {
+            let poll = shared.poll(*key, cx.waker());
+            if poll.is_ready() {
+                self.0 = State::Taken;
+            }
+            return poll;
+        }
+        match std::mem::replace(&mut self.0, State::Taken) {
+            State::Ready(result) => Poll::Ready(result),
+            _ => panic!("`ResponseFuture` polled after completion"),
+        }
+    }
+}
+
+impl Drop for ResponseFuture {
+    fn drop(&mut self) {
+        if let State::Waiting { shared, key } = &self.0 {
+            shared.abandon(*key);
+        }
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.0 {
+            State::Waiting { .. } => "waiting",
+            State::Ready(_) => "ready",
+            State::Taken => "taken",
+        };
+        f.debug_tuple("ResponseFuture").field(&state).finish()
+    }
+}

@@ -1,0 +1,216 @@
+//! What the handles, the handlers' tasks and the driver of one connection share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    cause::Cause,
+    inflight::{Key, Leavings},
+    job::Reply,
+    outbox::{Outbox, Phase, Wish},
+};
+use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Shared {
+    outbox: Mutex<Outbox>,
+    status: watch::Sender<Status>,
+    /// What `status` says of the end, where a call can read it without a lock.
+    closed: AtomicBool,
+    address: Option<Address>,
+    /// Whether the age of calls matters, so that each reads the clock.
+    ages: bool,
+    pings: Mutex<Pings>,
+}
+
+/// How far a connection is, as its handles see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Status {
+    /// The peer has not opened its direction.
+    Opening,
+    /// The peer has opened its direction.
+    Open,
+    /// No call begins any more.
+    Draining,
+    /// It is over.
+    Closed,
+}
+
+/// Those who wait for the answer to a ping of theirs.
+#[derive(Debug, Default)]
+struct Pings {
+    last: u32,
+    waiting: HashMap<u32, oneshot::Sender<()>>,
+}
+
+/// How many pings of users may wait for their answers.
+const MAX_PINGS: usize = 64;
+
+impl Shared {
+    pub(super) fn new(outbox: Outbox, address: Option<Address>, ages: bool) -> Self {
+        Self {
+            outbox: Mutex::new(outbox),
+            status: watch::Sender::new(Status::Opening),
+            closed: AtomicBool::new(false),
+            address,
+            ages,
+            pings: Mutex::default(),
+        }
+    }
+
+    pub(super) fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // Relaxed: whoever reads an old value meets the end under the lock.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// The connection has come as far as `status`; it never goes back.
+    pub(super) fn reach(&self, status: Status) {
+        self.status.send_if_modified(|reached| {
+            let further = status > *reached;
+            *reached = status.max(*reached);
+            further
+        });
+        if status == Status::Closed {
+            self.closed.store(true, Ordering::Relaxed);
+            self.pings().waiting.clear();
+        }
+    }
+
+    /// The outbox. What is done under this lock is short and runs no code of the user's.
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a call.
+    pub(super) fn call(&self, request: Request<Body>) -> Result<Key, Error> {
+        let cx = request.cx();
+        let now = match cx.deadline() {
+            // The stamp of a first attempt is fresh enough: what the peer is told is at most too long.
+            Some(_) if cx.attempt() == 0 => cx.started().or_else(|| Some(Instant::now())),
+            deadline => (deadline.is_some() || self.ages).then(Instant::now),
+        };
+        if cx.deadline() <= now && cx.deadline().is_some() {
+            return Err(Error::new(
+                Kind::Timeout,
+                "the deadline had passed before the call began",
+            ));
+        }
+        let mut request = Some(request);
+        let mut leavings = Leavings::default();
+        let mut outbox = self.outbox();
+        let result = outbox.call(&mut request, now, &mut leavings);
+        leavings.wake(outbox.rouse());
+        result
+    }
+
+    /// Sends a message without an answer.
+    pub(super) fn one_way(&self, request: &Request<Body>) -> Result<(), Error> {
+        let mut outbox = self.outbox();
+        let result = outbox.one_way(request);
+        let driver = outbox.rouse();
+        drop(outbox);
+        driver.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// The result of a call, or a promise to wake its caller.
+    pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Response<Body>, Error>> {
+        let mut leavings = Leavings::default();
+        self.outbox().poll_call(key, waker, &mut leavings)
+    }
+
+    /// Ends a call whose caller no longer waits.
+    pub(super) fn abandon(&self, key: Key) {
+        let mut leavings = Leavings::default();
+        self.outbox().abandon(key, &mut leavings);
+    }
+
+    /// Lets a call go on although nobody waits for its answer.
+    pub(super) fn detach(&self, key: Key) {
+        let mut leavings = Leavings::default();
+        self.outbox().detach(key, &mut leavings);
+    }
+
+    /// A handler's task has an answer.
+    pub(super) fn answer(&self, reply: Reply, result: Result<Response<Body>, Error>) {
+        let mut outbox = self.outbox();
+        outbox.answer(reply, result.as_ref());
+        let driver = outbox.finish(reply);
+        drop(outbox);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wants more of the driver.
+    pub(super) fn want(&self, wish: Wish) {
+        let driver = self.outbox().want(wish);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// Sends a ping; the receiver is told of the answer.
+    pub(super) fn ping(&self) -> Result<oneshot::Receiver<()>, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let mut pings = self.pings();
+        pings.waiting.retain(|_, sender| !sender.is_closed());
+        if pings.waiting.len() >= MAX_PINGS {
+            let text = format!("{MAX_PINGS} pings wait for their answers already");
+            return Err(Error::new(Kind::Overflow, text));
+        }
+        pings.last = pings.last.wrapping_add(1);
+        let nonce = pings.last;
+        pings.waiting.insert(nonce, sender);
+        drop(pings);
+
+        let mut outbox = self.outbox();
+        if let Phase::Closed(cause) = outbox.phase() {
+            return Err(cause.error(false));
+        }
+        if !outbox.capabilities().ping {
+            return Err(Error::new(Kind::Invalid, "this wire has no ping"));
+        }
+        outbox.control(|encoder, out| encoder.ping(nonce, out));
+        let driver = outbox.rouse();
+        drop(outbox);
+        driver.into_iter().for_each(Waker::wake);
+        Ok(receiver)
+    }
+
+    /// The peer has answered a ping.
+    pub(super) fn pong(&self, nonce: u32) {
+        if let Some(sender) = self.pings().waiting.remove(&nonce) {
+            // Whoever no longer waits does not mind.
+            let _ = sender.send(());
+        }
+    }
+
+    /// Why the connection ended, if it has.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        match self.outbox().phase() {
+            Phase::Closed(cause) => Some(cause.clone()),
+            _ => None,
+        }
+    }
+
+    fn pings(&self) -> MutexGuard<'_, Pings> {
+        self.pings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

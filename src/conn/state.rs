@@ -1,0 +1,434 @@
+//! What a connection owes its peer apart from calls: opening, liveness, draining and the end.
+//!
+//! ```text
+//!             hello                 go away            acknowledged, nothing left
+//!   Opening ─────────▶ Open ─────────────────▶ Draining ─────────────────────────▶ end
+//!      │                │  silence, stall,        │  grace over
+//!      └────────────────┴──────── violation ──────┴──────────────────────────────▶ end, with a cause
+//! ```
+//!
+//! Pure: frames and ticks go in, what is to be done comes out. It knows neither a socket nor a clock.
+
+use std::time::Duration;
+
+use super::{cause::Cause, clock::Tick, options::Options};
+use crate::wire::{Reason, Violation};
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(super) struct State {
+    timeouts: Timeouts,
+    began: Tick,
+    opened: bool,
+    last_read: Tick,
+    last_answer: Tick,
+    /// When to look whether calls go unanswered.
+    check_unanswered: Tick,
+    /// Since when a frame is incomplete.
+    partial_since: Option<Tick>,
+    /// Since when the stream has taken nothing of what it was given.
+    stalled_since: Option<Tick>,
+    /// Since when an answer to this side's ping is due.
+    asked_since: Option<Tick>,
+    pings: Pings,
+    ours: Option<Drain>,
+    theirs: Option<Drain>,
+}
+
+/// What is to be done about something that happened.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Ask the peer whether it is there.
+    Ping,
+    /// End the connection for a cause and tell the peer a reason.
+    End(Cause, Reason),
+}
+
+/// What may have to be done at some time.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    Handshake,
+    Frame,
+    ReadIdle,
+    WriteStall,
+    Keepalive,
+    Asked,
+    Unanswered,
+    Grace,
+}
+
+#[derive(Debug)]
+struct Timeouts {
+    handshake: Duration,
+    frame: Duration,
+    read_idle: Option<Duration>,
+    write_stall: Option<Duration>,
+    keepalive: Option<(Duration, Duration)>,
+    unanswered: Option<Duration>,
+    grace: Duration,
+}
+
+/// A side that stops.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    since: Tick,
+    /// Whether the other has said that it knows.
+    acknowledged: bool,
+}
+
+/// The peer's pings of the last second.
+#[derive(Debug)]
+struct Pings {
+    since: Tick,
+    count: u32,
+}
+
+/// How many pings a peer may send in a second. Keepalive needs one in many; more are a flood.
+const MAX_PINGS_PER_SECOND: u32 = 1000;
+
+impl State {
+    pub(super) fn new(options: &Options, now: Tick) -> Self {
+        let timeouts = Timeouts {
+            handshake: options.handshake_timeout,
+            frame: options.frame_timeout,
+            read_idle: options.read_idle,
+            write_stall: options.write_stall,
+            keepalive: options
+                .keepalive
+                .map(|keepalive| (keepalive.interval, keepalive.timeout)),
+            unanswered: options.unanswered_limit,
+            grace: options.drain_grace,
+        };
+        let check_unanswered = options
+            .unanswered_limit
+            .map_or(Tick::NEVER, |limit| now.after(limit));
+        Self {
+            timeouts,
+            began: now,
+            opened: false,
+            last_read: now,
+            last_answer: now,
+            check_unanswered,
+            partial_since: None,
+            stalled_since: None,
+            asked_since: None,
+            pings: Pings {
+                since: now,
+                count: 0,
+            },
+            ours: None,
+            theirs: None,
+        }
+    }
+
+    /// Whether the peer has opened its direction.
+    pub(super) fn is_opened(&self) -> bool {
+        self.opened
+    }
+
+    /// Whether this side has said that it stops.
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.ours.is_some()
+    }
+
+    /// Whether the peer is owed the acknowledgement that this side begins no further call.
+    pub(super) fn owes_acknowledgement(&self) -> bool {
+        self.theirs.is_some_and(|drain| !drain.acknowledged)
+    }
+
+    /// Whether no further call comes from the peer.
+    pub(super) fn is_drained(&self) -> bool {
+        self.ours.is_some_and(|drain| drain.acknowledged)
+    }
+
+    /// The peer has opened its direction.
+    pub(super) fn opened(&mut self) {
+        self.opened = true;
+    }
+
+    /// Bytes came in, and ended between two frames or within one.
+    pub(super) fn read(&mut self, now: Tick, frames: usize, between_frames: bool) {
+        self.last_read = now;
+        if between_frames {
+            self.partial_since = None;
+        } else if frames > 0 || self.partial_since.is_none() {
+            self.partial_since = Some(now);
+        }
+    }
+
+    /// An answer came in.
+    pub(super) fn answered(&mut self, now: Tick) {
+        self.last_answer = now;
+    }
+
+    /// The stream took some of the output.
+    pub(super) fn wrote(&mut self) {
+        self.stalled_since = None;
+    }
+
+    /// The stream would take nothing.
+    pub(super) fn stalled(&mut self, now: Tick) {
+        self.stalled_since.get_or_insert(now);
+    }
+
+    /// The peer asks whether this side is there.
+    pub(super) fn ping(&mut self, now: Tick) -> Result<(), Violation> {
+        if now >= self.pings.since.after(Duration::from_secs(1)) {
+            self.pings = Pings {
+                since: now,
+                count: 0,
+            };
+        }
+        self.pings.count += 1;
+        if self.pings.count > MAX_PINGS_PER_SECOND {
+            let text = format!("more than {MAX_PINGS_PER_SECOND} pings in a second");
+            return Err(Violation::new(text).with_reason(Reason::Limit));
+        }
+        Ok(())
+    }
+
+    /// The peer is there.
+    pub(super) fn pong(&mut self) {
+        self.asked_since = None;
+    }
+
+    /// This side says that it stops.
+    pub(super) fn say_goodbye(&mut self, now: Tick) {
+        self.ours = Some(Drain {
+            since: now,
+            acknowledged: false,
+        });
+    }
+
+    /// This side has acknowledged that the peer stops.
+    pub(super) fn acknowledged(&mut self) {
+        if let Some(theirs) = &mut self.theirs {
+            theirs.acknowledged = true;
+        }
+    }
+
+    /// The peer stops. An error is the end.
+    pub(super) fn go_away(&mut self, now: Tick, reason: Reason, text: &str) -> Result<(), Cause> {
+        match reason {
+            Reason::Ack => {
+                if let Some(ours) = &mut self.ours {
+                    ours.acknowledged = true;
+                }
+                Ok(())
+            }
+            Reason::Shutdown | Reason::Idle if self.opened => {
+                self.theirs.get_or_insert(Drain {
+                    since: now,
+                    acknowledged: false,
+                });
+                Ok(())
+            }
+            _ => {
+                let cause = Cause::lost(match text {
+                    "" => format!("the peer ended the connection ({reason:?})"),
+                    text => format!("the peer ended the connection ({reason:?}): {text}"),
+                });
+                // What it refused before it opened, it has not looked at.
+                Err(if self.opened { cause } else { cause.refused() })
+            }
+        }
+    }
+
+    /// When [`act`](Self::act) has something to do.
+    pub(super) fn next(&self) -> Tick {
+        let due = self.timers().into_iter().map(|(due, _)| due);
+        due.min().unwrap_or(Tick::NEVER)
+    }
+
+    /// What is to be done at `now`. To be asked until it answers nothing.
+    pub(super) fn act(
+        &mut self,
+        now: Tick,
+        oldest_call: impl FnOnce() -> Option<Tick>,
+    ) -> Option<Action> {
+        let (_, timer) = self.timers().into_iter().find(|(due, _)| *due <= now)?;
+        let (what, reason) = match timer {
+            Timer::Keepalive => {
+                self.asked_since = Some(now);
+                return Some(Action::Ping);
+            }
+            Timer::Unanswered => {
+                let limit = self.timeouts.unanswered.unwrap_or(Duration::MAX);
+                let since = oldest_call().map_or(now, |oldest| oldest.max(self.last_answer));
+                self.check_unanswered = since.after(limit);
+                if self.check_unanswered > now {
+                    return None;
+                }
+                ("answered no call within unanswered_limit", Reason::Timeout)
+            }
+            Timer::Handshake => (
+                "did not open the connection within handshake_timeout",
+                Reason::Timeout,
+            ),
+            Timer::Frame => (
+                "took longer than frame_timeout for one frame",
+                Reason::Timeout,
+            ),
+            Timer::ReadIdle => ("was silent for longer than read_idle", Reason::Idle),
+            Timer::WriteStall => (
+                "took no output for longer than write_stall",
+                Reason::Timeout,
+            ),
+            Timer::Asked => (
+                "did not answer a ping within the keepalive timeout",
+                Reason::Timeout,
+            ),
+            Timer::Grace => ("did not let go within drain_grace", Reason::Now),
+        };
+        Some(Action::End(Cause::lost(format!("the peer {what}")), reason))
+    }
+
+    /// What may have to be done, and when.
+    fn timers(&self) -> [(Tick, Timer); 8] {
+        let of = &self.timeouts;
+        let never = Tick::NEVER;
+        let after = |since: Option<Tick>, wait: Option<Duration>| match (since, wait) {
+            (Some(since), Some(wait)) => since.after(wait),
+            _ => never,
+        };
+        let unopened = (!self.opened).then_some(self.began);
+        let unasked = self.asked_since.is_none().then_some(self.last_read);
+        let drain = self.ours.or(self.theirs).map(|drain| drain.since);
+        let (interval, timeout) = of.keepalive.unzip();
+        [
+            (after(unopened, Some(of.handshake)), Timer::Handshake),
+            (after(self.partial_since, Some(of.frame)), Timer::Frame),
+            (after(Some(self.last_read), of.read_idle), Timer::ReadIdle),
+            (after(self.stalled_since, of.write_stall), Timer::WriteStall),
+            (after(unasked, interval), Timer::Keepalive),
+            (after(self.asked_since, timeout), Timer::Asked),
+            (self.check_unanswered, Timer::Unanswered),
+            (after(drain, Some(of.grace)), Timer::Grace),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1000;
+
+    fn opened(options: Options) -> State {
+        let mut state = State::new(&options, Tick::new(0));
+        state.opened();
+        state
+    }
+
+    fn end(action: Option<Action>) -> String {
+        match action {
+            Some(Action::End(cause, _)) => cause.error(true).to_string(),
+            other => panic!("expected an end, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_peer_that_never_opens_is_given_up() {
+        let mut state = State::new(&Options::new(), Tick::new(0));
+        assert_eq!(state.next(), Tick::new(10 * SECOND));
+        assert!(state.act(Tick::new(9 * SECOND), || None).is_none());
+        assert!(end(state.act(Tick::new(10 * SECOND), || None)).contains("handshake_timeout"));
+    }
+
+    #[test]
+    fn silence_is_asked_about_once_and_then_ends_the_connection() {
+        let mut state = opened(Options::new());
+        assert!(matches!(
+            state.act(Tick::new(30 * SECOND), || None),
+            Some(Action::Ping)
+        ));
+        assert!(state.act(Tick::new(30 * SECOND), || None).is_none());
+        assert_eq!(state.next(), Tick::new(40 * SECOND));
+        assert!(end(state.act(Tick::new(40 * SECOND), || None)).contains("ping"));
+    }
+
+    #[test]
+    fn an_answered_ping_starts_the_interval_anew() {
+        let mut state = opened(Options::new());
+        state.act(Tick::new(30 * SECOND), || None);
+        state.read(Tick::new(31 * SECOND), 1, true);
+        state.pong();
+        assert_eq!(state.next(), Tick::new(61 * SECOND));
+    }
+
+    #[test]
+    fn a_dripping_frame_is_given_its_time_and_no_more() {
+        let mut state = opened(Options::new().no_keepalive());
+        state.read(Tick::new(SECOND), 0, false);
+        state.read(Tick::new(2 * SECOND), 0, false);
+        assert_eq!(state.next(), Tick::new(31 * SECOND));
+        state.read(Tick::new(3 * SECOND), 1, false);
+        assert_eq!(
+            state.next(),
+            Tick::new(33 * SECOND),
+            "another frame has begun"
+        );
+        assert!(end(state.act(Tick::new(33 * SECOND), || None)).contains("frame_timeout"));
+    }
+
+    #[test]
+    fn a_stalled_stream_is_given_up_unless_it_moves() {
+        let mut state = opened(Options::new().no_keepalive());
+        state.stalled(Tick::new(SECOND));
+        state.stalled(Tick::new(2 * SECOND));
+        assert_eq!(state.next(), Tick::new(31 * SECOND));
+        state.wrote();
+        assert_eq!(state.next(), Tick::NEVER);
+    }
+
+    #[test]
+    fn a_peer_that_answers_pings_but_no_calls_is_found() {
+        let limit = Duration::from_secs(5);
+        let mut state = opened(Options::new().no_keepalive().unanswered_limit(limit));
+        let oldest = || Some(Tick::new(2 * SECOND));
+        assert!(state.act(Tick::new(5 * SECOND), oldest).is_none());
+        state.answered(Tick::new(6 * SECOND));
+        assert!(state.act(Tick::new(7 * SECOND), oldest).is_none());
+        assert_eq!(state.next(), Tick::new(11 * SECOND));
+        assert!(end(state.act(Tick::new(11 * SECOND), oldest)).contains("unanswered_limit"));
+    }
+
+    #[test]
+    fn an_idle_connection_is_not_mistaken_for_an_unanswered_one() {
+        let limit = Duration::from_secs(5);
+        let mut state = opened(Options::new().no_keepalive().unanswered_limit(limit));
+        assert!(state.act(Tick::new(5 * SECOND), || None).is_none());
+        assert_eq!(state.next(), Tick::new(10 * SECOND));
+    }
+
+    #[test]
+    fn a_ping_flood_breaks_the_protocol() {
+        let mut state = opened(Options::new());
+        for _ in 0..MAX_PINGS_PER_SECOND {
+            state.ping(Tick::new(5)).unwrap();
+        }
+        assert!(state.ping(Tick::new(6)).is_err());
+        assert!(state.ping(Tick::new(2 * SECOND)).is_ok());
+    }
+
+    #[test]
+    fn a_drain_ends_when_the_peer_knows_or_the_grace_is_over() {
+        let mut state = opened(Options::new().no_keepalive());
+        state.say_goodbye(Tick::new(0));
+        assert!(!state.is_drained());
+        assert!(end(state.act(Tick::new(30 * SECOND), || None)).contains("drain_grace"));
+        state.go_away(Tick::new(1), Reason::Ack, "").unwrap();
+        assert!(state.is_drained());
+    }
+
+    #[test]
+    fn what_is_refused_before_it_opened_was_not_started() {
+        let mut state = State::new(&Options::new(), Tick::new(0));
+        let cause = state
+            .go_away(Tick::new(1), Reason::Refused, "bad secret")
+            .unwrap_err();
+        let error = cause.error(true);
+        assert_eq!(error.execution(), crate::Execution::NotStarted);
+        assert!(error.to_string().contains("bad secret"), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What a connection counts.
+
+use std::{fmt, ops::AddAssign};
+
+use crate::Kind;
+
+/// Counters of one connection, or the sum of several. A consistent copy; nothing resets them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls that this side opened, by how they ended.
+    pub calls: Outcomes,
+    /// Calls of the peer, by what this side answered.
+    pub served: Outcomes,
+    /// Messages without an answer that this side sent.
+    pub one_way_sent: u64,
+    /// Messages without an answer that this side was given.
+    pub one_way_received: u64,
+    /// Messages without an answer that were dropped because too many waited.
+    pub one_way_dropped: u64,
+    /// Values or errors that handlers returned to messages without an answer.
+    pub one_way_answers: u64,
+    /// Answers to calls that had ended, or to none.
+    pub late_answers: u64,
+    /// Cancels of calls that had ended, or of none.
+    pub late_cancels: u64,
+    /// Bytes read from the stream.
+    pub bytes_read: u64,
+    /// Bytes that the stream took.
+    pub bytes_written: u64,
+    /// Reads of the stream that gave bytes.
+    pub read_calls: u64,
+    /// Writes to the stream that took bytes.
+    pub write_calls: u64,
+    /// Reads that failed.
+    pub read_errors: u64,
+    /// Writes that failed.
+    pub write_errors: u64,
+    /// Calls of this side that were sent and not answered yet.
+    pub in_flight: u64,
+    /// Calls of this side that wait to be sent.
+    pub pending: u64,
+    /// Handlers of this side that run in a task of their own, and requests that wait for one.
+    pub handling: u64,
+    /// Connections that were dialled.
+    pub dials: u64,
+    /// Dials that failed.
+    pub dial_errors: u64,
+    /// Connections that were accepted.
+    pub accepts: u64,
+    /// Accepts that failed.
+    pub accept_errors: u64,
+}
+
+/// How many calls ended well, and how many with each [`Kind`] of error.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    ok: u64,
+    errors: [u64; Kind::ALL.len()],
+}
+
+impl Outcomes {
+    /// Calls that ended well.
+    pub fn ok(&self) -> u64 {
+        self.ok
+    }
+
+    /// Calls that ended with an error of this kind.
+    pub fn errors(&self, kind: Kind) -> u64 {
+        self.errors[kind.index()]
+    }
+
+    /// All calls that ended.
+    pub fn total(&self) -> u64 {
+        self.ok + self.errors.iter().sum::<u64>()
+    }
+
+    pub(crate) fn count(&mut self, outcome: Result<(), Kind>) {
+        match outcome {
+            Ok(()) => self.ok += 1,
+            Err(kind) => self.errors[kind.index()] += 1,
+        }
+    }
+}
+
+/// Prints the kinds that occurred.
+impl fmt::Debug for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        map.entry(&"ok", &self.ok);
+        for kind in Kind::ALL {
+            if self.errors(kind) > 0 {
+                map.entry(&kind, &self.errors(kind));
+            }
+        }
+        map.finish()
+    }
+}
+
+impl AddAssign for Outcomes {
+    fn add_assign(&mut self, other: Self) {
+        self.ok += other.ok;
+        for (sum, errors) in self.errors.iter_mut().zip(other.errors) {
+            *sum += errors;
+        }
+    }
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            calls,
+            served,
+            one_way_sent,
+            one_way_received,
+            one_way_dropped,
+            one_way_answers,
+            late_answers,
+            late_cancels,
+            bytes_read,
+            bytes_written,
+            read_calls,
+            write_calls,
+            read_errors,
+            write_errors,
+            in_flight,
+            pending,
+            handling,
+            dials,
+            dial_errors,
+            accepts,
+            accept_errors,
+        } = other;
+        self.calls += calls;
+        self.served += served;
+        self.one_way_sent += one_way_sent;
+        self.one_way_received += one_way_received;
+        self.one_way_dropped += one_way_dropped;
+        self.one_way_answers += one_way_answers;
+        self.late_answers += late_answers;
+        self.late_cancels += late_cancels;
+        self.bytes_read += bytes_read;
+        self.bytes_written += bytes_written;
+        self.read_calls += read_calls;
+        self.write_calls += write_calls;
+        self.read_errors += read_errors;
+        self.write_errors += write_errors;
+        self.in_flight += in_flight;
+        self.pending += pending;
+        self.handling += handling;
+        self.dials += dials;
+        self.dial_errors += dial_errors;
+        self.accepts += accepts;
+        self.accept_errors += accept_errors;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted_by_kind_and_add_up() {
+        let mut outcomes = Outcomes::default();
+        outcomes.count(Ok(()));
+        outcomes.count(Err(Kind::Timeout));
+        outcomes += outcomes;
+        assert_eq!(
+            (
+                outcomes.ok(),
+                outcomes.errors(Kind::Timeout),
+                outcomes.total()
+            ),
+            (2, 2, 4)
+        );
+        assert_eq!(format!("{outcomes:?}"), r#"{"ok": 2, Timeout: 2}"#);
+    }
+}

@@ -1,0 +1,103 @@
+//! The connections of a server.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::handle::Wish;
+use crate::{Peer, Stats};
+
+/// The connections that there are, and what those counted that are no more.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    inner: Mutex<Inner>,
+    ended: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    peers: HashMap<u64, Peer>,
+    last: u64,
+    past: Stats,
+}
+
+/// A connection's place, for as long as it is served.
+#[derive(Debug)]
+pub(super) struct Entry {
+    registry: Arc<Registry>,
+    key: u64,
+}
+
+impl Registry {
+    pub(super) fn enter(this: &Arc<Self>, peer: Peer) -> Entry {
+        let mut inner = this.lock();
+        inner.last += 1;
+        let key = inner.last;
+        inner.peers.insert(key, peer);
+        drop(inner);
+        Entry {
+            registry: this.clone(),
+            key,
+        }
+    }
+
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        self.lock().peers.values().cloned().collect()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let inner = self.lock();
+        let mut stats = inner.past;
+        for peer in inner.peers.values() {
+            stats += peer.stats();
+        }
+        stats
+    }
+
+    /// Counts an accept.
+    pub(super) fn accepted(&self, well: bool) {
+        let past = &mut self.lock().past;
+        match well {
+            true => past.accepts += 1,
+            false => past.accept_errors += 1,
+        }
+    }
+
+    /// Ends all connections.
+    pub(super) fn stop(&self, wish: Wish) {
+        for peer in self.peers() {
+            match wish {
+                Wish::Close => peer.close(),
+                Wish::Serve | Wish::Drain => peer.release(),
+            }
+        }
+    }
+
+    /// The server has ended.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until the server has ended.
+    pub(super) async fn ended(&self) {
+        // The sender is `self`, so it cannot be gone.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let peer = self.registry.lock().peers.remove(&self.key);
+        if let Some(peer) = peer {
+            let stats = peer.stats();
+            self.registry.lock().past += stats;
+        }
+    }
+}

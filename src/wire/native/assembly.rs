@@ -1,0 +1,320 @@
+//! Messages whose body comes in pieces, and what is left of those that were refused on the way.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::{
+    Error, Execution, Kind, Origin,
+    wire::{Budget, Frame, Id, Reason, Violation, numbers::total},
+};
+
+use super::{
+    Limits,
+    head::{Head, Sort},
+};
+
+/// How many messages may be under way at once: each costs some hundred bytes that no budget sees. A sender
+/// shares its bandwidth between those it has under way, so more would come no sooner.
+const MAX_OPEN: usize = 4096;
+
+/// How many pieces without a byte may come in a row. Honest senders write none, and each costs its reader a
+/// lookup.
+const MAX_EMPTY: u32 = 1024;
+
+/// The ids whose DATA is awaited.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    partials: HashMap<Id, Partial>,
+    /// How many of them are [`Partial::Open`].
+    open: usize,
+    empty: u32,
+    memory: Memory,
+    max_message: u64,
+    max_discarding: usize,
+}
+
+/// A message that has begun.
+#[derive(Debug)]
+enum Partial {
+    Open(Box<Open>),
+    /// Its pieces are thrown away. For an answer: what its caller is told when the last has come, since the
+    /// caller's id is not free before.
+    Discarding(Option<Error>),
+}
+
+#[derive(Debug)]
+struct Open {
+    head: Head,
+    total: Option<u64>,
+    body: Vec<u8>,
+    /// What was taken from the budgets: the body and the metadata.
+    paid: usize,
+}
+
+/// The bytes held in all messages, paid from the connection's share and from everybody's.
+#[derive(Debug)]
+struct Memory {
+    used: usize,
+    max: usize,
+    shared: Budget,
+}
+
+impl Assembly {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            partials: HashMap::new(),
+            open: 0,
+            empty: 0,
+            memory: Memory {
+                used: 0,
+                max: limits.max_assembly,
+                shared: limits.assembly_budget.clone(),
+            },
+            max_message: limits.max_message,
+            max_discarding: limits.hello().max_calls as usize,
+        }
+    }
+
+    /// Whether more of this message is awaited.
+    pub(super) fn contains(&self, id: Id) -> bool {
+        self.partials.contains_key(&id)
+    }
+
+    /// Begins a message of which `announced` bytes are to come, `first` now, in a payload of `cost` bytes.
+    pub(super) fn begin(
+        &mut self,
+        id: Id,
+        head: Head,
+        announced: u64,
+        first: &[u8],
+        cost: usize,
+    ) -> Result<Option<Frame>, Violation> {
+        let total = (announced != total::UNKNOWN).then_some(announced);
+        if total.is_some_and(|total| total < first.len() as u64) {
+            return Err(Violation::new(format!(
+                "a message of {announced} bytes begins with {}",
+                first.len()
+            )));
+        }
+        let sort = head.sort();
+        if let Some(error) = total.and_then(|total| self.too_long(sort, total)) {
+            return self.refuse(sort, id, error, true);
+        }
+        if self.open == MAX_OPEN {
+            let text = format!("more than {MAX_OPEN} messages are under way");
+            return self.refuse(sort, id, sort.refusal(Kind::Overflow, text), true);
+        }
+        self.open += 1;
+        let open = Box::new(Open {
+            head,
+            total,
+            body: Vec::new(),
+            paid: 0,
+        });
+        self.partials.insert(id, Partial::Open(open));
+        self.add(id, first, cost)
+    }
+
+    /// Whether a DATA frame of `len` bytes may come for this id.
+    pub(super) fn expect(&mut self, id: Id, len: u32, end: bool) -> Result<(), Violation> {
+        let Some(partial) = self.partials.get(&id) else {
+            let text = format!("DATA for {id:?}, which is not under way");
+            return Err(Violation::new(text));
+        };
+        self.empty = if len == 0 && !end { self.empty + 1 } else { 0 };
+        if self.empty > MAX_EMPTY {
+            let text = format!("more than {MAX_EMPTY} empty DATA frames in a row");
+            return Err(Violation::new(text));
+        }
+        let Partial::Open(open) = partial else {
+            return Ok(());
+        };
+        let sum = open.body.len() as u64 + u64::from(len);
+        match open.total {
+            Some(total) if sum > total || end && sum < total => {
+                let text = format!("a message of {total} bytes comes with {sum}");
+                Err(Violation::new(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds bytes to a message. A frame if it is refused for them.
+    pub(super) fn append(&mut self, id: Id, bytes: &[u8]) -> Result<Option<Frame>, Violation> {
+        self.add(id, bytes, bytes.len())
+    }
+
+    /// The message whose last byte has come.
+    pub(super) fn finish(&mut self, id: Id) -> Option<Frame> {
+        match self.remove(id)? {
+            Partial::Open(open) => Some(open.head.complete(Bytes::from(open.body))),
+            Partial::Discarding(answer) => {
+                let result = Err(answer?);
+                Some(Frame::Response { id, result })
+            }
+        }
+    }
+
+    /// Ends a message that the peer takes back. `None` if it is not under way.
+    pub(super) fn cancel(&mut self, id: Id, reason: Reason) -> Option<Option<Frame>> {
+        let open = match self.remove(id)? {
+            Partial::Open(open) => open,
+            Partial::Discarding(answer) => {
+                let frame = |error| Frame::Response {
+                    id,
+                    result: Err(error),
+                };
+                return Some(answer.map(frame));
+            }
+        };
+        Some(match open.head.sort() {
+            Sort::Request => {
+                let text = "the request was taken back before it was whole";
+                let error = Sort::Request.refusal(Kind::Cancelled, text);
+                Some(Frame::Refused { id, error })
+            }
+            Sort::OneWay => None,
+            Sort::Response => {
+                let text = format!("the peer ended its answer on the way ({reason:?})");
+                let error = Error::new(interrupted(reason), text)
+                    .with_origin(Origin::Remote)
+                    .with_execution(Execution::MaybeExecuted);
+                let result = Err(error);
+                Some(Frame::Response { id, result })
+            }
+        })
+    }
+
+    /// Refuses a message, of which more comes if it `continues`: that is then thrown away.
+    pub(super) fn refuse(
+        &mut self,
+        sort: Sort,
+        id: Id,
+        error: Error,
+        continues: bool,
+    ) -> Result<Option<Frame>, Violation> {
+        let (frame, later) = match sort {
+            Sort::Request => (Some(Frame::Refused { id, error }), None),
+            Sort::Response if continues => (None, Some(error)),
+            Sort::Response => {
+                let result = Err(error);
+                (Some(Frame::Response { id, result }), None)
+            }
+            Sort::OneWay => {
+                tracing::debug!(%error, "a one-way message is dropped");
+                (None, None)
+            }
+        };
+        if continues {
+            if self.partials.len() - self.open == self.max_discarding {
+                let text = "more messages are refused and not ended than max_calls";
+                return Err(Violation::new(format!("{text} ({})", self.max_discarding)));
+            }
+            self.partials.insert(id, Partial::Discarding(later));
+        }
+        Ok(frame)
+    }
+
+    /// The error of a message of `len` bytes, if that is too long.
+    pub(super) fn too_long(&self, sort: Sort, len: u64) -> Option<Error> {
+        (len > self.max_message).then(|| too_long(sort, len, self.max_message))
+    }
+
+    fn add(&mut self, id: Id, bytes: &[u8], cost: usize) -> Result<Option<Frame>, Violation> {
+        let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
+            return Ok(None);
+        };
+        let sort = open.head.sort();
+        let len = (open.body.len() + bytes.len()) as u64;
+        let error = if len > self.max_message {
+            too_long(sort, len, self.max_message)
+        } else if let Err(text) = self.memory.take(cost) {
+            sort.refusal(Kind::Overflow, text)
+        } else {
+            open.paid += cost;
+            open.append(bytes);
+            return Ok(None);
+        };
+        self.remove(id);
+        self.refuse(sort, id, error, true)
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Partial> {
+        let partial = self.partials.remove(&id)?;
+        if let Partial::Open(open) = &partial {
+            self.open -= 1;
+            self.memory.give(open.paid);
+        }
+        Some(partial)
+    }
+}
+
+impl Open {
+    /// Adds bytes. The buffer grows with what has come, and not past what is to come.
+    fn append(&mut self, bytes: &[u8]) {
+        let needed = self.body.len() + bytes.len();
+        if needed > self.body.capacity() {
+            let total = self.total.and_then(|total| usize::try_from(total).ok());
+            let room = needed
+                .max(self.body.capacity().saturating_mul(2))
+                .min(total.unwrap_or(usize::MAX));
+            self.body.reserve_exact(room - self.body.len());
+        }
+        self.body.extend_from_slice(bytes);
+    }
+}
+
+impl Memory {
+    /// Takes bytes, or tells which limit has none left.
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        if self.used + bytes > self.max {
+            return Err(format!(
+                "the connection's unfinished messages exceed max_assembly ({})",
+                self.max
+            ));
+        }
+        if !self.shared.take(bytes) {
+            return Err(format!(
+                "unfinished messages exceed assembly_budget ({})",
+                self.shared.limit()
+            ));
+        }
+        self.used += bytes;
+        Ok(())
+    }
+
+    fn give(&mut self, bytes: usize) {
+        self.used -= bytes;
+        self.shared.give(bytes);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.shared.give(self.used);
+    }
+}
+
+/// Too long a request may fit elsewhere, too long an answer will be so again.
+fn too_long(sort: Sort, len: u64, max: u64) -> Error {
+    let kind = match sort {
+        Sort::Request | Sort::OneWay => Kind::Overflow,
+        Sort::Response => Kind::Invalid,
+    };
+    sort.refusal(
+        kind,
+        format!("a body of {len} bytes exceeds max_message ({max})"),
+    )
+}
+
+/// What an answer that its server did not finish means to its caller.
+fn interrupted(reason: Reason) -> Kind {
+    match reason {
+        Reason::Timeout => Kind::Timeout,
+        Reason::Limit => Kind::Overflow,
+        Reason::Shutdown | Reason::Now | Reason::Idle | Reason::Refused => Kind::Unavailable,
+        Reason::Protocol | Reason::Version => Kind::Internal,
+        Reason::Ack | Reason::Dropped | Reason::Other(_) => Kind::Cancelled,
+    }
+}

@@ -1,0 +1,224 @@
+//! What is on the wire, byte by byte: a change here is a change of the protocol.
+
+use std::time::Duration;
+
+use bytes::Buf;
+use steeple::{
+    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    wire::{
+        Encoder, Lane, Out, Reason, Role, Wire,
+        native::{Limits, Native, NativeEncoder},
+        numbers::encoding,
+    },
+};
+
+use crate::support::{call, call_back, json};
+
+fn encoder(limits: Limits) -> NativeEncoder {
+    Native::new(limits).send_causes(true).split(Role::Dialer).0
+}
+
+/// What `write` writes, as lines of hex: a line for each line of `expected`.
+#[track_caller]
+fn assert_bytes(expected: &str, write: impl FnOnce(&mut NativeEncoder, &mut Out)) {
+    let mut out = Out::new(usize::MAX);
+    write(&mut encoder(Limits::default()), &mut out);
+    let written = hex(&out.copy_to_bytes(out.len()));
+    let expected: String = expected
+        .lines()
+        .map(|line| line.split('|').next().unwrap_or_default())
+        .flat_map(str::chars)
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    assert_eq!(written, expected);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn hello_is_the_preface_and_the_limits() {
+    let mut limits = Limits::default();
+    limits.encodings = vec![encoding::BINCODE, encoding::JSON];
+    let mut out = Out::new(usize::MAX);
+    encoder(limits).hello(&mut out);
+    let agent = hex(concat!("steeple/", env!("CARGO_PKG_VERSION")).as_bytes());
+    let expected = [
+        "9e7374f00d0a0101",
+        "39000000010000000000000000000000",
+        "0100040000000200",
+        "020008000000000400000000",
+        "0300040000000100",
+        "060002000004",
+        "080002000102",
+        "0c000d00",
+        &agent,
+    ];
+    assert_eq!(hex(&out.copy_to_bytes(out.len())), expected.concat());
+}
+
+#[test]
+fn the_first_request_of_a_method_binds_it_and_the_next_is_a_header_and_a_body() {
+    assert_bytes(
+        "0a000000 0c 00 0100 00000000 00000000 | BIND 1
+         04 4563686f 0100 0100 02              | Echo, encoding: JSON
+         02000000 02 00 0100 06000000 00000000 | REQUEST 3 of the dialling side
+         3432
+         02000000 02 10 0100 08000000 e8030000 | RAW, 1000 µs
+         4142",
+        |encoder, out| {
+            let lane = encoder.request(call(3), &json("Echo", "42"), None, out);
+            assert_eq!(lane.unwrap(), Lane::Whole);
+            let mut raw = Request::new("Echo", Body::from("AB"));
+            raw.set_encoding(encoding::JSON);
+            let left = Some(Duration::from_millis(1));
+            encoder.request(call(4), &raw, left, out).unwrap();
+        },
+    );
+}
+
+#[test]
+fn metadata_stands_before_the_body() {
+    assert_bytes(
+        "05000000 0c 00 0100 00000000 00000000 | BIND 1
+         04 4563686f                           | Echo, raw
+         20000000 02 04 0100 02000000 ffffffff | REQUEST, META, the deadline in it
+         1c00
+         01 0800 004827ad01000000              | DEADLINE
+         05 0400 02000000                      | ATTEMPT
+         00 0700 03 6b6579 010203              | NAMED: key
+         4142",
+        |encoder, out| {
+            let mut request = Request::new("Echo", Body::from("AB"));
+            request.cx_mut().set_attempt(2);
+            request.metadata_mut().insert("key", vec![1, 2, 3]);
+            let left = Some(Duration::from_secs(7200));
+            encoder.request(call(1), &request, left, out).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_one_way_message_has_no_id() {
+    assert_bytes(
+        "01000000 0c 00 0100 00000000 00000000
+         00                                    | the empty name
+         01000000 04 00 0100 00000000 00000000
+         41",
+        |encoder, out| {
+            let request = Request::new("", Body::from("A"));
+            encoder.one_way(None, &request, out).unwrap();
+        },
+    );
+}
+
+#[test]
+fn answers_carry_a_status() {
+    assert_bytes(
+        "02000000 03 00 0000 07000000 00000000 | OK, to request 3 of the accepting side
+         3432
+         00000000 03 10 0000 07000000 00000000 | OK, RAW
+         07000000 03 00 0380 07000000 00000000 | UNIMPLEMENTED, not processed
+         0500 6e6f206d65
+         1f000000 03 04 0900 07000000 00000000 | INTERNAL, META
+         1500
+         03 0800 1027000000000000              | RETRY_AFTER
+         06 0000                               | EXECUTED
+         04 0400 6469736b                      | CAUSE
+         0600 627567676564
+         06000000 03 10 0701 07000000 00000000 | application 7, details RAW
+         0200 6e6f 4142",
+        |encoder, out| {
+            let mut answer = |result: Result<&Response, &Error>| {
+                encoder.response(call_back(3), result, out).unwrap();
+            };
+            let body = Body::encoded("42".into(), encoding::JSON);
+            answer(Ok(&Response::new(body)));
+            answer(Ok(&Response::default()));
+            answer(Err(&Error::new(Kind::Unimplemented, "no me")));
+            let error = Error::new(Kind::Internal, "bugged")
+                .with_execution(Execution::Executed)
+                .with_retry_after(Duration::from_millis(10))
+                .with_source("disk");
+            answer(Err(&error));
+            let raw = Encoding::RAW.number();
+            answer(Err(&Error::application(7, "no").with_details(raw, *b"AB")));
+        },
+    );
+}
+
+#[test]
+fn control_frames_are_headers() {
+    assert_bytes(
+        "00000000 06 00 0100 06000000 00000000 | CANCEL, dropped
+         00000000 08 00 0000 00000000 04030201 | PING
+         00000000 09 00 0000 00000000 04030201 | PONG",
+        |encoder, out| {
+            encoder.cancel(call(3), Reason::Dropped, out);
+            encoder.ping(0x0102_0304, out);
+            encoder.pong(0x0102_0304, out);
+        },
+    );
+}
+
+#[test]
+fn a_refusal_opens_the_direction_and_the_opening_is_written_once() {
+    assert_bytes(
+        "9e7374f00d0a0101
+         02000000 0a 00 0a00 00000000 00000000 | GOAWAY, refused
+         6e6f
+         00000000 0a 00 0400 00000000 00000000 | GOAWAY, ack",
+        |encoder, out| {
+            encoder.go_away(Reason::Refused, "no", out);
+            encoder.go_away(Reason::Ack, "", out);
+        },
+    );
+}
+
+#[test]
+fn a_long_body_goes_as_a_first_frame_and_data() {
+    let mut out = Out::new(1024);
+    let mut encoder = encoder(Limits::default());
+    let request = Request::new("Echo", Body::from(vec![7; 65_537]));
+    let lane = encoder.request(call(1), &request, None, &mut out).unwrap();
+    assert_eq!(lane, Lane::Bulk);
+    assert_eq!(out.len(), 16 + 5, "only the binding goes at once");
+    out.clear(0);
+    assert!(!encoder.next_chunk(&mut out).unwrap().last);
+    assert!(encoder.next_chunk(&mut out).unwrap().last);
+    assert_eq!(encoder.next_chunk(&mut out), None);
+    let written = out.copy_to_bytes(out.len());
+    assert_eq!(
+        hex(&written[..24]),
+        "080001000201010002000000000000000100010000000000"
+    );
+    assert_eq!(
+        hex(&written[24 + 65_536..]),
+        "0100000005200000020000000000000007"
+    );
+}
+
+#[test]
+fn where_no_number_is_left_the_name_travels_each_time() {
+    let mut encoder = encoder(Limits::default());
+    let mut out = Out::new(usize::MAX);
+    for n in 0..1024 {
+        let request = Request::new(n.to_string(), Body::empty());
+        encoder.request(call(1), &request, None, &mut out).unwrap();
+    }
+    out.clear(0);
+    encoder
+        .request(call(1), &json("Echo", "42"), None, &mut out)
+        .unwrap();
+    assert_eq!(
+        hex(&out.copy_to_bytes(out.len())),
+        [
+            "0c000000 02 04 0000 02000000 00000000", // number 0, META
+            "0800 02 0500 02 4563686f",              // METHOD: JSON, Echo
+            "3432",
+        ]
+        .concat()
+        .replace(' ', "")
+    );
+}

@@ -1,0 +1,9 @@
+//! The native wire, seen from outside: an encoder, a decoder, and the bytes between.
+
+mod assembly;
+mod bulk;
+mod golden;
+mod hostile;
+mod methods;
+mod properties;
+mod support;
