@@ -11,7 +11,7 @@ use super::probe::{Meter, Probe};
 use super::{control, runtime};
 use crate::Error;
 use crate::cli::Cli;
-use crate::peers::{Blocking, Caller, Peer, Raw, Subject, Tarpc, Tonic};
+use crate::peers::{Bare, Blocking, Caller, Peer, Raw, Subject, Tarpc, Tonic};
 use crate::workload::Workload;
 
 /// Calls until the harness closes stdin.
@@ -24,9 +24,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     match subject {
         Subject::Std => block(addr, workload, probe),
         Subject::Raw => load::<Raw>(cli, addr, workload, probe)?,
+        Subject::Bare => load::<Bare>(cli, addr, workload, probe)?,
         Subject::Tarpc => load::<Tarpc>(cli, addr, workload, probe)?,
         Subject::Tonic => load::<Tonic>(cli, addr, workload, probe)?,
-        Subject::Bare | Subject::Steeple => return Err(subject.missing()),
+        Subject::Steeple => return Err(subject.missing()),
     }
     control::say("ready")?;
     control::serve(Some(probe))

@@ -7,7 +7,7 @@ use super::control;
 use super::runtime;
 use crate::Error;
 use crate::cli::Cli;
-use crate::peers::{Blocking, Peer, Raw, Subject, Tarpc, Tonic};
+use crate::peers::{Bare, Blocking, Peer, Raw, Subject, Tarpc, Tonic};
 
 /// Serves until the harness closes stdin.
 pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
@@ -21,9 +21,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
             thread::spawn(move || runtime::or_exit(Blocking::serve(&listener, workload)));
         }
         Subject::Raw => serve::<Raw>(cli, listener)?,
+        Subject::Bare => serve::<Bare>(cli, listener)?,
         Subject::Tarpc => serve::<Tarpc>(cli, listener)?,
         Subject::Tonic => serve::<Tonic>(cli, listener)?,
-        Subject::Bare | Subject::Steeple => return Err(subject.missing()),
+        Subject::Steeple => return Err(subject.missing()),
     }
     control::say(&addr.to_string())?;
     control::serve(None)

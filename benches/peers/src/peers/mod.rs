@@ -1,5 +1,6 @@
 //! The peers, each behind the same two traits, so that the hot loop is compiled for every one of them.
 
+mod bare;
 mod blocking;
 mod raw;
 mod tarpc;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::Error;
 
+pub(crate) use self::bare::Bare;
 pub(crate) use self::blocking::Blocking;
 pub(crate) use self::raw::Raw;
 pub(crate) use self::tarpc::Tarpc;
@@ -55,7 +57,7 @@ impl Subject {
 
     /// Whether it can be measured yet. One that cannot has null rows.
     pub(crate) fn exists(self) -> bool {
-        !matches!(self, Self::Bare | Self::Steeple)
+        !matches!(self, Self::Steeple)
     }
 
     /// The error of a process that was asked to run one that does not exist.
