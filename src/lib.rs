@@ -1,6 +1,7 @@
 //! RPC as a stack of tower services.
 
 pub mod client;
+pub mod codec;
 pub mod conn;
 pub mod message;
 pub mod server;
@@ -13,6 +14,7 @@ pub use steeple_layers::{
 
 pub use self::{
     client::Channel,
+    codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     server::{Server, ServerHandle},

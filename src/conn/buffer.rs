@@ -1,9 +1,10 @@
-//! Memory to read into, lent by the thread for as long as one poll.
+//! Memory to read into, lent by the thread until its connection sleeps.
 //!
 //! Ten thousand idle connections would each hold a read buffer that none of them uses. A thread reads one
-//! connection at a time, so it needs one buffer; only a connection with part of a frame keeps it.
+//! connection at a time, so it needs one buffer. A connection that sleeps on part of a frame keeps those bytes
+//! and no more, so a peer that drips bytes holds what it has sent.
 
-use std::cell::Cell;
+use std::{cell::Cell, mem};
 
 use bytes::BytesMut;
 
@@ -11,18 +12,27 @@ thread_local! {
     static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
-/// An empty buffer with room for `capacity` bytes.
-pub(super) fn lend(capacity: usize) -> BytesMut {
-    let mut buffer = SPARE.take().unwrap_or_default();
+/// Makes room in `input` for `capacity` more bytes. What is in it stays.
+pub(super) fn fit(input: &mut BytesMut, capacity: usize) {
+    if input.capacity() - input.len() < capacity
+        && let Some(mut spare) = SPARE.take()
+    {
+        spare.extend_from_slice(input);
+        *input = spare;
+    }
     // Takes the whole of the old memory back if no message holds a slice of it.
-    buffer.reserve(capacity);
-    buffer
+    input.reserve(capacity);
 }
 
-/// Gives an empty buffer back.
-pub(super) fn give_back(buffer: BytesMut) {
-    debug_assert!(buffer.is_empty());
-    SPARE.set(Some(buffer));
+/// Gives the memory of `input` back to the thread. What is in it stays.
+pub(super) fn settle(input: &mut BytesMut) {
+    let rest = match input.is_empty() {
+        true => BytesMut::new(),
+        false => BytesMut::from(&input[..]),
+    };
+    let mut spare = mem::replace(input, rest);
+    spare.clear();
+    SPARE.set(Some(spare));
 }
 
 #[cfg(test)]
@@ -30,20 +40,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_was_given_back_is_lent_again() {
-        let buffer = lend(4096);
-        let at = buffer.as_ptr();
-        give_back(buffer);
-        assert_eq!(lend(4096).as_ptr(), at);
+    fn memory_that_was_given_back_is_lent_again() {
+        let mut input = BytesMut::new();
+        fit(&mut input, 4096);
+        let at = input.as_ptr();
+        settle(&mut input);
+        assert_eq!(input.capacity(), 0);
+        fit(&mut input, 4096);
+        assert_eq!(input.as_ptr(), at);
+    }
+
+    #[test]
+    fn part_of_a_frame_is_kept_and_costs_its_own_length() {
+        let mut input = BytesMut::new();
+        fit(&mut input, 4096);
+        input.extend_from_slice(b"part");
+        settle(&mut input);
+        assert_eq!(input, "part");
+        assert!(input.capacity() < 64);
+        fit(&mut input, 4096);
+        assert_eq!(input, "part");
+        assert!(input.capacity() >= 4096);
     }
 
     #[test]
     fn memory_that_a_message_holds_is_not_lent() {
-        let mut buffer = lend(64);
-        buffer.extend_from_slice(b"message");
-        let message = buffer.split().freeze();
-        give_back(buffer);
-        lend(64).extend_from_slice(&[0; 64]);
+        let mut input = BytesMut::new();
+        fit(&mut input, 64);
+        input.extend_from_slice(b"message");
+        let message = input.split().freeze();
+        settle(&mut input);
+        fit(&mut input, 64);
+        input.extend_from_slice(&[0; 64]);
         assert_eq!(message, "message");
     }
 }

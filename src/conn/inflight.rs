@@ -21,10 +21,15 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::clock::Tick;
+use super::{
+    answer::bind,
+    clock::Tick,
+    leavings::Leavings,
+    slot::{Place, Slot, Stage, Terms},
+};
 use crate::{
     Body, Encoding, Error, Request, Response,
-    wire::{Id, Role, numbers},
+    wire::{Id, Role},
 };
 
 /// The calls without an answer, and the answers not taken yet.
@@ -41,56 +46,11 @@ pub(super) struct InFlight {
     earliest: Tick,
 }
 
-/// What leaves the slab, to be woken or dropped only when its lock is released: both may run code of the user's.
-///
-/// [`settle`](Self::settle) does it, and so does dropping.
-#[derive(Debug, Default)]
-pub(super) struct Leavings {
-    // Most often there is one task to wake, and no need for an allocation.
-    first: Option<Waker>,
-    wake: Vec<Waker>,
-    wakers: Vec<Waker>,
-    requests: Vec<Box<Request<Body>>>,
-    results: Vec<Result<Response<Body>, Error>>,
-}
-
 /// What a caller holds of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     index: u32,
     generation: u32,
-}
-
-/// Where the message of a sent call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the bulk lane, or part of it.
-    Bulk,
-    /// The last chunk is in an output; the stream has taken the whole when it has taken `end` bytes.
-    Chunked {
-        /// Counted from the beginning of the connection.
-        end: u64,
-    },
-    /// In output number `batch`, from flat position `at` on.
-    Output {
-        /// Outputs are numbered in the order in which they are written.
-        batch: u32,
-        /// A flat position.
-        at: usize,
-        /// As above.
-        end: u64,
-    },
-}
-
-/// What is known of a call besides its request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// The encoding in which the answer comes, unless it is raw.
-    pub(super) encoding: Encoding,
-    /// When the caller stops waiting.
-    pub(super) deadline: Tick,
-    /// When the call was made.
-    pub(super) since: Tick,
 }
 
 /// A call that ends without an answer, and what is to become of it.
@@ -114,31 +74,6 @@ pub(super) enum Met {
     Late,
     /// No call that is owed an answer.
     Nothing,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    terms: Terms,
-    place: Place,
-    waker: Option<Waker>,
-    /// Whether nobody waits although the call is to be made.
-    detached: bool,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Free {
-        next: u32,
-    },
-    Pending(Box<Request<Body>>),
-    Sent,
-    Orphan,
-    Done {
-        result: Result<Response<Body>, Error>,
-        owed: bool,
-    },
 }
 
 /// The bits of an id's index that tell the slot. Those above tell the generation, for diagnosis only.
@@ -234,7 +169,7 @@ impl InFlight {
         } else {
             Stage::Sent
         };
-        leavings.stage(mem::replace(&mut slot.stage, stage));
+        mem::replace(&mut slot.stage, stage).leave(leavings);
         self.pending -= 1;
         self.owed += 1;
     }
@@ -278,7 +213,7 @@ impl InFlight {
             return Poll::Ready(self.take(key.index));
         }
         if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            leavings.wakers.extend(slot.waker.replace(waker.clone()));
+            leavings.drop_waker(slot.waker.replace(waker.clone()));
         }
         Poll::Pending
     }
@@ -287,11 +222,11 @@ impl InFlight {
     pub(super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) -> Option<Ending> {
         let id = self.id(key);
         let slot = &mut self.slots[key.index as usize];
-        leavings.wakers.extend(slot.waker.take());
+        leavings.drop_waker(slot.waker.take());
         match slot.stage {
             Stage::Pending(_) => {
                 self.pending -= 1;
-                leavings.stage(self.release(key.index));
+                self.release(key.index).leave(leavings);
                 Some(Ending::Pending)
             }
             Stage::Sent => {
@@ -299,7 +234,7 @@ impl InFlight {
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Done { .. } => {
-                leavings.results.push(self.take(key.index));
+                leavings.drop_result(self.take(key.index));
                 None
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -309,11 +244,11 @@ impl InFlight {
     /// Lets a call go on although nobody waits for its answer.
     pub(super) fn detach(&mut self, key: Key, leavings: &mut Leavings) {
         let slot = &mut self.slots[key.index as usize];
-        leavings.wakers.extend(slot.waker.take());
+        leavings.drop_waker(slot.waker.take());
         match slot.stage {
             Stage::Pending(_) => slot.detached = true,
             Stage::Sent => slot.stage = Stage::Orphan,
-            Stage::Done { .. } => leavings.results.push(self.take(key.index)),
+            Stage::Done { .. } => leavings.drop_result(self.take(key.index)),
             Stage::Free { .. } | Stage::Orphan => {}
         }
     }
@@ -339,13 +274,13 @@ impl InFlight {
         leavings: &mut Leavings,
     ) -> Met {
         let Some((slot, _)) = self.find(id) else {
-            leavings.results.push(result);
+            leavings.drop_result(result);
             return Met::Nothing;
         };
         if !matches!(slot.stage, Stage::Sent) {
             let owed = matches!(slot.stage, Stage::Orphan | Stage::Done { owed: true, .. });
             self.forgive(id);
-            leavings.results.push(result);
+            leavings.drop_result(result);
             return if owed { Met::Late } else { Met::Nothing };
         }
         let result = bind(result, slot.terms.encoding);
@@ -387,13 +322,13 @@ impl InFlight {
             result: Err(error),
             owed,
         };
-        leavings.stage(mem::replace(&mut slot.stage, done));
+        mem::replace(&mut slot.stage, done).leave(leavings);
         leavings.wake(slot.waker.take());
         let detached = slot.detached;
         self.pending -= usize::from(!owed);
         self.untaken += 1;
         if detached {
-            leavings.results.push(self.take(index));
+            leavings.drop_result(self.take(index));
         }
     }
 
@@ -502,71 +437,5 @@ impl InFlight {
             }
         };
         Some((index, ending))
-    }
-}
-
-impl Leavings {
-    /// Adds a task to be woken.
-    pub(super) fn wake(&mut self, waker: Option<Waker>) {
-        match &self.first {
-            None => self.first = waker,
-            Some(_) => self.wake.extend(waker),
-        }
-    }
-
-    /// Wakes and drops. To be called without the lock.
-    pub(super) fn settle(&mut self) {
-        self.first.take().into_iter().for_each(Waker::wake);
-        self.wake.drain(..).for_each(Waker::wake);
-        self.wakers.clear();
-        self.requests.clear();
-        self.results.clear();
-    }
-
-    fn stage(&mut self, stage: Stage) {
-        match stage {
-            Stage::Pending(request) => self.requests.push(request),
-            Stage::Done { result, .. } => self.results.push(result),
-            Stage::Free { .. } | Stage::Sent | Stage::Orphan => {}
-        }
-    }
-}
-
-impl Drop for Leavings {
-    fn drop(&mut self) {
-        self.settle();
-    }
-}
-
-impl Slot {
-    /// Whether a caller waits for this call.
-    fn is_waiting(&self) -> bool {
-        matches!(self.stage, Stage::Pending(_) | Stage::Sent)
-    }
-}
-
-/// Puts the encoding that the call was bound with where the wire only said "that of the call".
-fn bind(
-    result: Result<Response<Body>, Error>,
-    encoding: Encoding,
-) -> Result<Response<Body>, Error> {
-    let is_bound = |given: u8| given == numbers::encoding::BOUND.number();
-    match result {
-        Ok(response) if is_bound(response.body().encoding().number()) => {
-            Ok(response.map(|body| Body::encoded(body.into_bytes(), encoding)))
-        }
-        Err(error) => {
-            let details = error
-                .as_application()
-                .and_then(|application| application.details());
-            match details {
-                Some((given, bytes)) if is_bound(given) => {
-                    let bytes: Box<[u8]> = bytes.into();
-                    Err(error.with_details(encoding.number(), bytes))
-                }
-                _ => Err(error),
-            }
-        }
-        ok => ok,
     }
 }

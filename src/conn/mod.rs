@@ -35,6 +35,7 @@
 //! | refusals not yet written | 1 MiB | the connection ends |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
 
+mod answer;
 mod buffer;
 mod builder;
 mod cause;
@@ -42,12 +43,14 @@ mod clock;
 mod driver;
 mod inflight;
 mod job;
+mod leavings;
 mod options;
 mod outbox;
 mod peer;
 mod response_future;
 mod serving;
 mod shared;
+mod slot;
 mod state;
 mod stats;
 mod unserved;

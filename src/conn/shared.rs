@@ -16,8 +16,9 @@ use tokio::{
 
 use super::{
     cause::Cause,
-    inflight::{Key, Leavings},
+    inflight::Key,
     job::Reply,
+    leavings::Leavings,
     outbox::{Outbox, Phase, Wish},
 };
 use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};
@@ -115,10 +116,13 @@ impl Shared {
                 "the deadline had passed before the call began",
             ));
         }
-        let mut request = Some(request);
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
-        let result = outbox.call(&mut request, now, &mut leavings);
+        let result = match outbox.call(&request, now) {
+            Ok(None) => outbox.wait(Box::new(request), now, &mut leavings),
+            Ok(Some(key)) => Ok(key),
+            Err(error) => Err(error),
+        };
         leavings.wake(outbox.rouse());
         result
     }

@@ -25,6 +25,8 @@
 mod address;
 mod dial;
 mod endpoint;
+#[cfg(feature = "codec")]
+pub mod framed;
 mod listener;
 #[cfg(feature = "test")]
 pub mod mem;

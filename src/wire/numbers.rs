@@ -195,8 +195,6 @@ pub mod reason {
 
 /// The encodings of this crate's codecs.
 pub mod encoding {
-    use std::borrow::Cow;
-
     use crate::Encoding;
 
     /// bincode 2, fixed-width little-endian integers.
@@ -211,15 +209,15 @@ pub mod encoding {
     /// decoder marks answers with it; the connection, which knows the call, puts the real one there.
     pub const BOUND: Encoding = Encoding::new(255);
 
-    /// What an encoding is called in a text for people.
-    pub fn name(encoding: Encoding) -> Cow<'static, str> {
+    /// The name of an encoding, for messages; `"unknown"` if it is not one of this crate's.
+    pub const fn name(encoding: Encoding) -> &'static str {
         match encoding {
-            Encoding::RAW => "raw bytes".into(),
-            BINCODE => "bincode".into(),
-            JSON => "json".into(),
-            POSTCARD => "postcard".into(),
-            MSGPACK => "msgpack".into(),
-            other => format!("encoding {}", other.number()).into(),
+            Encoding::RAW => "raw",
+            BINCODE => "bincode",
+            JSON => "json",
+            POSTCARD => "postcard",
+            MSGPACK => "msgpack",
+            _ => "unknown",
         }
     }
 }

@@ -136,7 +136,8 @@ fn answers_carry_a_status() {
             let body = Body::encoded("42".into(), encoding::JSON);
             answer(Ok(&Response::new(body)));
             answer(Ok(&Response::default()));
-            answer(Err(&Error::new(Kind::Unimplemented, "no me")));
+            let unknown = Error::new(Kind::Unimplemented, "no me");
+            answer(Err(&unknown.with_execution(Execution::NotStarted)));
             let error = Error::new(Kind::Internal, "bugged")
                 .with_execution(Execution::Executed)
                 .with_retry_after(Duration::from_millis(10))

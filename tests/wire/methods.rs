@@ -73,6 +73,18 @@ fn any_deadline_survives_and_none_is_shorter_than_a_microsecond() {
 }
 
 #[test]
+fn a_one_way_message_says_that_it_is_one() {
+    let mut line = Line::new();
+    let request = json("Tell", "1");
+    line.encoder.one_way(None, &request, &mut line.out).unwrap();
+    let Frame::OneWay(got) = one(line.read()) else {
+        panic!("no one-way message");
+    };
+    assert!(got.cx().is_one_way());
+    assert_eq!(got.body(), request.body());
+}
+
+#[test]
 fn a_raw_body_may_ask_for_an_encoded_answer() {
     let mut line = Line::new();
     let mut request = Request::new("Echo", Body::from("raw"));

@@ -56,8 +56,9 @@ impl Fail {
     /// What the caller is told.
     fn told(&self) -> Error {
         let mut error = self.error().with_origin(Origin::Remote);
+        // A handler that returns it was reached; only the call that it nested was not sent.
         if error.execution() == Execution::NotSent {
-            error = error.with_execution(Execution::NotStarted);
+            error = error.with_execution(Execution::MaybeExecuted);
         }
         if self.code.is_some() && !self.details.is_empty() {
             error = error.with_details(encoding::BOUND.number(), self.details.clone());

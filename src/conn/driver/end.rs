@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::{
     super::{cause::Cause, clock::Tick, shared::Status},
     Connection,
+    write::Written,
 };
 use crate::{
     Body, Error, Request, Response,
@@ -119,14 +120,13 @@ where
                     if self.writing.is_empty() && !self.needs_flush {
                         self.shared.outbox().swap(&mut self.writing);
                     }
-                    if self.write(cx).is_err() {
-                        return Poll::Ready(());
-                    }
-                    if !self.writing.is_empty() || self.needs_flush {
-                        return Poll::Pending;
-                    }
-                    if self.shared.outbox().output_len() > 0 {
-                        continue;
+                    match self.write(cx) {
+                        Err(_) => return Poll::Ready(()),
+                        Ok(Written::Some) => continue,
+                        Ok(Written::Nothing) if !self.writing.is_empty() || self.needs_flush => {
+                            return Poll::Pending;
+                        }
+                        Ok(Written::Nothing) => {}
                     }
                     let shut = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
                     let next = if shut.is_ok() {

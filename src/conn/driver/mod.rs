@@ -43,7 +43,7 @@ use tower_service::Service;
 use self::{end::Closing, write::Written};
 use super::{
     clock::{Clock, Tick},
-    inflight::Leavings,
+    leavings::Leavings,
     options::Options,
     serving::{Answers, Serving},
     shared::Shared,

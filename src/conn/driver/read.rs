@@ -37,11 +37,7 @@ where
     /// Reads once and deals with what came. Whether anything did.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         if !mem::take(&mut self.more_frames) {
-            if self.input.is_empty() {
-                self.input = buffer::lend(self.settings.read_buffer);
-            } else {
-                self.input.reserve(self.settings.read_buffer);
-            }
+            buffer::fit(&mut self.input, self.settings.read_buffer);
             let poll = pin!(self.io.read_buf(&mut self.input)).poll(cx);
             match poll {
                 Poll::Ready(Ok(0)) => return Err(self.end_of_input()),
@@ -54,7 +50,7 @@ where
                     return Err(End::Lost(Cause::read(error)));
                 }
                 Poll::Pending => {
-                    self.give_back_input();
+                    buffer::settle(&mut self.input);
                     return Ok(false);
                 }
             }
@@ -70,7 +66,6 @@ where
         self.more_frames = frames == FRAMES_PER_TURN;
         let between = self.input.is_empty() && self.decoder.is_between_frames();
         self.state.read(self.clock.tick(self.now), frames, between);
-        self.give_back_input();
         Ok(true)
     }
 
@@ -156,13 +151,6 @@ where
         match idle && between {
             true => End::Eof(cause),
             false => End::Lost(cause),
-        }
-    }
-
-    /// Gives the buffer back to the thread, unless part of a frame is in it.
-    fn give_back_input(&mut self) {
-        if self.input.is_empty() {
-            buffer::give_back(mem::take(&mut self.input));
         }
     }
 }

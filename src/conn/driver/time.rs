@@ -1,6 +1,6 @@
 //! The one timer of a connection.
 
-use std::{future::Future, task::Context};
+use std::{future::Future, mem, task::Context};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -51,6 +51,8 @@ where
                     outbox.control(|encoder, out| encoder.ping(KEEPALIVE_NONCE, out));
                     // Nothing has come for a while: a good time to hold less.
                     outbox.shrink();
+                    self.results.shrink_to_fit();
+                    self.answers.shrink_to_fit();
                     if self.writing.is_empty() {
                         self.writing.clear(KEPT_IDLE);
                     }
@@ -58,7 +60,8 @@ where
             }
         }
         drop(outbox);
-        self.leavings.settle();
+        // Its memory goes as well.
+        drop(mem::take(&mut self.leavings));
         Ok(())
     }
 

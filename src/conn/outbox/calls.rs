@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use super::{
     super::{
         clock::Tick,
-        inflight::{Ending, Key, Leavings, Terms},
+        inflight::{Ending, Key},
+        leavings::Leavings,
         options::Overflow,
+        slot::Terms,
     },
     Outbox, Phase,
     output::Retracted,
@@ -22,18 +24,52 @@ use crate::{
 const STALE_PENDING: usize = 64;
 
 impl Outbox {
-    /// Takes a call: encodes it, or lets it wait and takes the request out of `request`.
+    /// Takes a call and encodes it; `None` if it has to [wait](Self::wait).
     pub(in super::super) fn call(
         &mut self,
-        request: &mut Option<Request<Body>>,
+        request: &Request<Body>,
+        now: Option<Instant>,
+    ) -> Result<Option<Key>, Error> {
+        self.check_open()
+            .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
+        if self.calls.pending() > 0 || !self.has_room() {
+            return Ok(None);
+        }
+        let deadline = request.cx().deadline();
+        let remaining = deadline
+            .zip(now)
+            .map(|(at, now)| at.saturating_duration_since(now));
+        let id = self.calls.next_id();
+        let at = self.out.flat_len();
+        match self.encoder.request(id, request, remaining, &mut self.out) {
+            Ok(lane) => {
+                let place = self.place(lane, at);
+                let terms = self.terms(request, now);
+                Ok(Some(self.calls.insert_sent(place, terms)))
+            }
+            Err(error) => {
+                self.stats.calls.count(Err(error.kind()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets a call wait until it can be encoded.
+    pub(in super::super) fn wait(
+        &mut self,
+        request: Box<Request<Body>>,
         now: Option<Instant>,
         leavings: &mut Leavings,
     ) -> Result<Key, Error> {
-        let result = self.admit(request, now, leavings);
-        if let Err(error) = &result {
+        if let Err(error) = self.make_room_to_wait(leavings) {
             self.stats.calls.count(Err(error.kind()));
+            leavings.drop_request(request);
+            return Err(error);
         }
-        result
+        let terms = self.terms(&request, now);
+        let key = self.calls.insert_pending(request, terms);
+        self.pending.push_back(key);
+        Ok(key)
     }
 
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
@@ -157,38 +193,16 @@ impl Outbox {
             && self.out.len() < self.limits.write_buffer
     }
 
-    fn admit(
-        &mut self,
-        request: &mut Option<Request<Body>>,
-        now: Option<Instant>,
-        leavings: &mut Leavings,
-    ) -> Result<Key, Error> {
-        self.check_open()?;
-        let head = request.as_ref().expect("a call has a request");
-        let deadline = head.cx().deadline();
-        let terms = Terms {
-            encoding: match head.encoding() {
-                Encoding::RAW => head.body().encoding(),
+    fn terms(&self, request: &Request<Body>, now: Option<Instant>) -> Terms {
+        let deadline = request.cx().deadline();
+        Terms {
+            encoding: match request.encoding() {
+                Encoding::RAW => request.body().encoding(),
                 encoding => encoding,
             },
             deadline: deadline.map_or(Tick::NEVER, |at| self.clock.deadline(at)),
             since: now.map_or(Tick::NEVER, |now| self.clock.tick(now)),
-        };
-        if self.calls.pending() == 0 && self.has_room() {
-            let remaining = deadline
-                .zip(now)
-                .map(|(at, now)| at.saturating_duration_since(now));
-            let id = self.calls.next_id();
-            let at = self.out.flat_len();
-            let lane = self.encoder.request(id, head, remaining, &mut self.out)?;
-            let place = self.place(lane, at);
-            return Ok(self.calls.insert_sent(place, terms));
         }
-        self.make_room_to_wait(leavings)?;
-        let request = request.take().expect("looked at above");
-        let key = self.calls.insert_pending(Box::new(request), terms);
-        self.pending.push_back(key);
-        Ok(key)
     }
 
     /// Makes room in the pending queue, or refuses the newest.

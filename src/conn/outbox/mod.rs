@@ -26,8 +26,9 @@ use std::{
 use super::{
     cause::Cause,
     clock::{Clock, Tick},
-    inflight::{InFlight, Key, Leavings},
+    inflight::{InFlight, Key},
     job::Reply,
+    leavings::Leavings,
     options::{Options, Overflow},
     stats::Stats,
 };

@@ -3,8 +3,10 @@
 use super::{
     super::{
         cause::Cause,
-        inflight::{Ending, Leavings, Met, Place},
+        inflight::{Ending, Met},
         job::Reply,
+        leavings::Leavings,
+        slot::Place,
     },
     Outbox, Phase,
 };
@@ -158,14 +160,14 @@ impl Outbox {
                 }
             }
         };
-        // The peer keeps a deadline that it was told of by itself.
-        let told = reason == Reason::Timeout && self.capabilities.deadline;
-        let owed = match retracted {
-            Retracted::Gone => false,
-            Retracted::Stopped => true,
-            Retracted::Sent => !told,
+        let tell = match (retracted, reason) {
+            // The end of the connection says it of all calls.
+            (Retracted::Gone, _) | (_, Reason::Now) => false,
+            // The peer keeps a deadline that it was told of by itself.
+            (Retracted::Sent, Reason::Timeout) => !self.capabilities.deadline,
+            _ => true,
         };
-        if owed && self.capabilities.cancel {
+        if tell && self.capabilities.cancel {
             self.encoder.cancel(id, reason, &mut self.out);
         }
         retracted

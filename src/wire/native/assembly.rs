@@ -37,7 +37,7 @@ pub(super) struct Assembly {
 /// A message that has begun.
 #[derive(Debug)]
 enum Partial {
-    Open(Box<Open>),
+    Open(Open),
     /// Its pieces are thrown away. For an answer: what its caller is told when the last has come, since the
     /// caller's id is not free before.
     Discarding(Option<Error>),
@@ -76,6 +76,11 @@ impl Assembly {
         }
     }
 
+    /// Whether no message is awaited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partials.is_empty()
+    }
+
     /// Whether more of this message is awaited.
     pub(super) fn contains(&self, id: Id) -> bool {
         self.partials.contains_key(&id)
@@ -106,12 +111,12 @@ impl Assembly {
             return self.refuse(sort, id, sort.refusal(Kind::Overflow, text), true);
         }
         self.open += 1;
-        let open = Box::new(Open {
+        let open = Open {
             head,
             total,
             body: Vec::new(),
             paid: 0,
-        });
+        };
         self.partials.insert(id, Partial::Open(open));
         self.add(id, first, cost)
     }

@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn more_encodings_of_a_name_than_slots_are_still_told_apart() {
+        let mut table = Outgoing::new();
+        let method = Method::from_static("Echo");
+        for number in 1..=255 {
+            table.bind(&method, Encoding::new(number), number.into());
+        }
+        for number in 1..=255 {
+            let found = table.get(&method, Encoding::new(number));
+            assert_eq!(found, Some(number.into()));
+        }
+    }
+
+    #[test]
     fn a_bind_survives() {
         let mut table = Incoming::new(2);
         table.bind(1, &encode(&"".into(), JSON)).unwrap();

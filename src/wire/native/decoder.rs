@@ -17,19 +17,18 @@ use super::{
     encoder::MAX_FAREWELL,
     head::{Head, Sort},
     header::Header,
-    meta::{self, Entries},
-    opening, reason,
+    meta, opening,
+    plain::{self, COPY_BELOW},
+    reason,
 };
-
-/// Bodies shorter than this are copied out of the read buffer, longer ones are slices of it: a small answer
-/// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
-const COPY_BELOW: usize = 1024;
 
 /// Reads the native wire.
 #[derive(Debug)]
 pub struct NativeDecoder {
     role: Role,
     max_frame: u32,
+    /// No limit is passed by a frame shorter than this.
+    plain_below: usize,
     served: Vec<Encoding>,
     state: State,
     /// Whether the peer's HELLO was read.
@@ -62,12 +61,19 @@ enum Step {
     Yield(Frame),
 }
 
+impl From<Option<Frame>> for Step {
+    fn from(frame: Option<Frame>) -> Self {
+        frame.map_or(Self::Next, Self::Yield)
+    }
+}
+
 impl NativeDecoder {
     pub(super) fn new(limits: &Limits, role: Role) -> Self {
         let hello = limits.hello();
         Self {
             role,
             max_frame: hello.max_frame,
+            plain_below: COPY_BELOW.min(limits.max_message as usize),
             served: hello.encodings,
             state: State::Preface,
             greeted: false,
@@ -94,7 +100,7 @@ impl NativeDecoder {
             kind::CANCEL | kind::PING | kind::PONG | kind::IGNORABLE.. => {
                 input.advance(Header::LEN);
                 self.state = State::Skip(header.len);
-                return Ok(self.short(header).map_or(Step::Next, Step::Yield));
+                return Ok(self.short(header).into());
             }
             _ => {}
         }
@@ -103,8 +109,7 @@ impl NativeDecoder {
             return Ok(Step::Wait);
         }
         if let Some(sort) = Sort::of(header.kind) {
-            let frame = self.message(sort, header, input)?;
-            return Ok(frame.map_or(Step::Next, Step::Yield));
+            return self.message(sort, header, input);
         }
         let payload = &input[Header::LEN..end];
         let step = match header.kind {
@@ -183,7 +188,7 @@ impl NativeDecoder {
         sort: Sort,
         header: Header,
         input: &mut BytesMut,
-    ) -> Result<Option<Frame>, Violation> {
+    ) -> Result<Step, Violation> {
         // A stream is refused below; what its opener has sent meanwhile is DATA all the same.
         let continues = header.has(flag::MORE) || sort == Sort::Request && header.has(flag::STREAM);
         self.check_id(sort, header.id, continues)?;
@@ -194,7 +199,8 @@ impl NativeDecoder {
             Ok(parsed) => parsed,
             Err(error) => {
                 input.advance(end);
-                return self.assembly.refuse(sort, header.id, error, continues);
+                let frame = self.assembly.refuse(sort, header.id, error, continues)?;
+                return Ok(frame.into());
             }
         };
         if continues {
@@ -205,15 +211,16 @@ impl NativeDecoder {
             let cost = payload.len();
             let frame = self.assembly.begin(header.id, head, total, first, cost)?;
             input.advance(end);
-            return Ok(frame);
+            return Ok(frame.into());
         }
         let len = (payload.len() - taken) as u64;
         if let Some(error) = self.assembly.too_long(sort, len) {
             input.advance(end);
-            return self.assembly.refuse(sort, header.id, error, false);
+            let frame = self.assembly.refuse(sort, header.id, error, false)?;
+            return Ok(frame.into());
         }
         let body = take_body(input, Header::LEN + taken, end);
-        Ok(Some(head.complete(body)))
+        Ok(Step::Yield(head.complete(body)))
     }
 
     /// What stands before a body, and how many bytes of the payload it takes.
@@ -225,10 +232,12 @@ impl NativeDecoder {
             };
             return Err(sort.refusal(kind, text));
         }
-        let (entries, taken) = match header.has(flag::META) {
-            true => meta::decode(payload).map_err(|wrong| sort.refusal(Kind::Invalid, wrong))?,
-            false => (Entries::default(), 0),
-        };
+        let (mut entries, mut taken) = (None, 0);
+        if header.has(flag::META) {
+            let (said, len) =
+                meta::decode(payload).map_err(|wrong| sort.refusal(Kind::Invalid, wrong))?;
+            (entries, taken) = (Some(Box::new(said)), len);
+        }
         let head = Head::new(sort, header, entries, &self.bindings, &self.served)?;
         Ok((head, taken))
     }
@@ -271,7 +280,7 @@ impl NativeDecoder {
         }
         self.state = State::Header;
         let whole = if end { self.assembly.finish(id) } else { None };
-        Ok(whole.map_or(Step::Next, Step::Yield))
+        Ok(whole.into())
     }
 
     fn skip(&mut self, left: u32, input: &mut BytesMut) -> Step {
@@ -293,6 +302,19 @@ impl NativeDecoder {
 impl Decoder for NativeDecoder {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Violation> {
         loop {
+            if matches!(self.state, State::Header)
+                && self.greeted
+                && self.assembly.is_empty()
+                && let Some(frame) = plain::take(
+                    input,
+                    self.plain_below,
+                    self.role,
+                    &self.bindings,
+                    &self.served,
+                )
+            {
+                return Ok(Some(frame));
+            }
             let step = match self.state {
                 State::Preface if opening::take_preface(input)? => {
                     self.state = State::Header;

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use crate::{
     Body, Carry, Encoding, Error, Execution, Kind, Method, Request, Response,
     wire::{
-        Frame, Id,
+        Frame,
         numbers::{deadline, encoding, flag, kind, status},
     },
 };
 
 use super::{
-    bindings::{self, Incoming},
+    bindings::{self, Binding, Incoming},
     header::Header,
     meta::Entries,
     status as errors,
@@ -30,25 +30,17 @@ pub(super) enum Sort {
     OneWay,
 }
 
-/// All of a message but its body.
+/// What the metadata of a message said, if it has any: most have none, and then it is one null word.
+pub(super) type Said = Option<Box<Entries>>;
+
+/// All of a message but its body. Small, and made into what it stands for only when it is whole.
 #[derive(Debug)]
-pub(super) enum Head {
-    Request {
-        id: Id,
-        remaining: Option<Duration>,
-        request: Request<Body>,
-        raw: bool,
-    },
-    OneWay {
-        request: Request<Body>,
-        raw: bool,
-    },
-    Response {
-        id: Id,
-        code: u16,
-        raw: bool,
-        entries: Entries,
-    },
+pub(super) struct Head {
+    sort: Sort,
+    header: Header,
+    /// What is called; of an answer, only the encoding means something.
+    binding: Binding,
+    said: Said,
 }
 
 impl Sort {
@@ -81,96 +73,60 @@ impl Head {
     pub(super) fn new(
         sort: Sort,
         header: Header,
-        mut entries: Entries,
+        mut said: Said,
         bindings: &Incoming,
         served: &[Encoding],
     ) -> Result<Self, Error> {
-        let raw = header.has(flag::RAW);
-        if sort == Sort::Response {
-            return Ok(Self::Response {
-                id: header.id,
-                code: header.code,
-                raw,
-                entries,
-            });
-        }
-        let (method, bound) = method(sort, header.code, &mut entries, bindings)?;
-        if let Some(text) = bindings::refusal(bound, served) {
+        let binding = if sort == Sort::Response {
+            (Method::default(), encoding::BOUND)
+        } else {
+            binding(sort, header.code, &mut said, bindings, served)?
+        };
+        let has_deadline = said.as_ref().is_some_and(|it| it.deadline.is_some());
+        if sort == Sort::Request && header.aux == deadline::IN_METADATA && !has_deadline {
+            let text = "the deadline should be in the metadata and is not";
             return Err(sort.refusal(Kind::Invalid, text));
         }
-        let mut request = Request::new(method, Body::empty());
-        request.set_encoding(bound);
-        request.cx_mut().set_attempt(entries.attempt);
-        *request.metadata_mut() = entries.user;
-        if sort == Sort::OneWay {
-            request.cx_mut().set_one_way(true);
-            return Ok(Self::OneWay { request, raw });
-        }
-        let remaining = match header.aux {
-            deadline::NONE => None,
-            deadline::IN_METADATA => Some(entries.deadline.ok_or_else(|| {
-                let text = "the deadline should be in the metadata and is not";
-                sort.refusal(Kind::Invalid, text)
-            })?),
-            micros => Some(Duration::from_micros(micros.into())),
-        };
-        Ok(Self::Request {
-            id: header.id,
-            remaining,
-            request,
-            raw,
+        Ok(Self {
+            sort,
+            header,
+            binding,
+            said,
         })
     }
 
     pub(super) fn sort(&self) -> Sort {
-        match self {
-            Self::Request { .. } => Sort::Request,
-            Self::OneWay { .. } => Sort::OneWay,
-            Self::Response { .. } => Sort::Response,
-        }
+        self.sort
     }
 
     /// The whole message.
     pub(super) fn complete(self, bytes: Bytes) -> Frame {
-        match self {
-            Self::Request {
+        let (header, said) = (self.header, self.said);
+        let id = header.id;
+        let raw = header.has(flag::RAW);
+        let (method, bound) = self.binding;
+        match self.sort {
+            Sort::Request => Frame::Request {
                 id,
-                remaining,
-                mut request,
-                raw,
-            } => {
-                let encoding = encoding_of(raw, request.encoding());
-                *request.body_mut() = Body::encoded(bytes, encoding);
-                Frame::Request {
-                    id,
-                    remaining,
-                    request,
-                }
-            }
-            Self::OneWay { mut request, raw } => {
-                let encoding = encoding_of(raw, request.encoding());
-                *request.body_mut() = Body::encoded(bytes, encoding);
+                remaining: remaining(header.aux, &said),
+                request: request(method, bound, body(bytes, raw, bound), said),
+            },
+            Sort::OneWay => {
+                let mut request = request(method, bound, body(bytes, raw, bound), said);
+                request.cx_mut().set_one_way(true);
                 Frame::OneWay(request)
             }
-            Self::Response {
-                id,
-                code: status::OK,
-                raw,
-                entries,
-            } => {
-                let encoding = encoding_of(raw, encoding::BOUND);
-                let mut response = Response::new(Body::encoded(bytes, encoding));
-                *response.metadata_mut() = entries.user;
+            Sort::Response if header.code == status::OK => {
+                let mut response = Response::new(body(bytes, raw, bound));
+                if let Some(said) = said {
+                    *response.metadata_mut() = said.user;
+                }
                 let result = Ok(response);
                 Frame::Response { id, result }
             }
-            Self::Response {
-                id,
-                code,
-                raw,
-                entries,
-            } => {
-                let result = Err(errors::decode(code, raw, entries, &bytes));
+            Sort::Response => {
+                let said = said.map(|said| *said).unwrap_or_default();
+                let result = Err(errors::decode(header.code, raw, said, &bytes));
                 Frame::Response { id, result }
             }
         }
@@ -183,20 +139,48 @@ pub(super) fn encoding_of(raw: bool, bound: Encoding) -> Encoding {
 }
 
 /// What is called: by its number, or, with number 0, by its name in the metadata.
-fn method(
+fn binding(
     sort: Sort,
     number: u16,
-    entries: &mut Entries,
+    said: &mut Said,
     bindings: &Incoming,
-) -> Result<(Method, Encoding), Error> {
-    if number == 0 {
-        return entries.method.take().ok_or_else(|| {
-            let text = "a request with method number 0 has no method in its metadata";
-            sort.refusal(Kind::Invalid, text)
-        });
-    }
-    bindings.get(number).cloned().ok_or_else(|| {
-        let text = format!("method number {number} is not bound");
+    served: &[Encoding],
+) -> Result<Binding, Error> {
+    let binding = match number {
+        0 => said.as_mut().and_then(|said| said.method.take()),
+        _ => bindings.get(number).cloned(),
+    };
+    let binding = binding.ok_or_else(|| {
+        let text = match number {
+            0 => "a message with method number 0 has no method in its metadata".into(),
+            _ => format!("method number {number} is not bound"),
+        };
         sort.refusal(Kind::Invalid, text)
-    })
+    })?;
+    match bindings::refusal(binding.1, served) {
+        Some(text) => Err(sort.refusal(Kind::Invalid, text)),
+        None => Ok(binding),
+    }
+}
+
+pub(super) fn body(bytes: Bytes, raw: bool, bound: Encoding) -> Body {
+    Body::encoded(bytes, encoding_of(raw, bound))
+}
+
+pub(super) fn remaining(aux: u32, said: &Said) -> Option<Duration> {
+    match aux {
+        deadline::NONE => None,
+        deadline::IN_METADATA => said.as_ref()?.deadline,
+        micros => Some(Duration::from_micros(micros.into())),
+    }
+}
+
+pub(super) fn request(method: Method, bound: Encoding, body: Body, said: Said) -> Request<Body> {
+    let mut request = Request::new(method, body);
+    request.set_encoding(bound);
+    if let Some(said) = said {
+        request.cx_mut().set_attempt(said.attempt);
+        *request.metadata_mut() = said.user;
+    }
+    request
 }

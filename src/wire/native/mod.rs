@@ -219,6 +219,7 @@ mod header;
 mod limits;
 mod meta;
 mod opening;
+mod plain;
 mod reason;
 mod status;
 mod tlv;

@@ -1,0 +1,76 @@
+//! The frames of which nearly all traffic consists, read without detours: whole, short, successful, and with
+//! nothing in them but a header and a body.
+//!
+//! They are made where they are returned, since a request is some two hundred bytes that every step on the way
+//! would copy. What these frames mean is what [`head`](super::head) says of all.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    Encoding, Response,
+    wire::{
+        Frame, Role,
+        numbers::{deadline, encoding, flag, kind, status},
+    },
+};
+
+use super::{
+    bindings::{self, Incoming},
+    head::{body, remaining, request},
+    header::Header,
+};
+
+/// Bodies shorter than this are copied out of the read buffer, longer ones are slices of it: a small answer
+/// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
+pub(super) const COPY_BELOW: usize = 1024;
+
+/// The frame at the front of `input`, if it is all there, shorter than `below` and as plain as that.
+pub(super) fn take(
+    input: &mut BytesMut,
+    below: usize,
+    role: Role,
+    bindings: &Incoming,
+    served: &[Encoding],
+) -> Option<Frame> {
+    let header = Header::decode_front(input)?;
+    let (id, raw) = (header.id, header.has(flag::RAW));
+    let len = header.len as usize;
+    let plain = header.flags & !flag::RAW == 0 && len < below && id.index() != 0;
+    if !plain || input.len() < Header::LEN + len {
+        return None;
+    }
+    match header.kind {
+        kind::RESPONSE if header.code == status::OK && id.opener() == role => {
+            let body = body(short(input, len), raw, encoding::BOUND);
+            Some(Frame::Response {
+                id,
+                result: Ok(Response::new(body)),
+            })
+        }
+        kind::REQUEST if header.aux != deadline::IN_METADATA && id.opener() != role => {
+            let (method, bound) = bindings.get(header.code)?;
+            if bindings::refusal(*bound, served).is_some() {
+                return None;
+            }
+            Some(Frame::Request {
+                id,
+                remaining: remaining(header.aux, &None),
+                request: request(
+                    method.clone(),
+                    *bound,
+                    body(short(input, len), raw, *bound),
+                    None,
+                ),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Takes a header and the body behind it, which is short.
+fn short(input: &mut BytesMut, len: usize) -> Bytes {
+    let end = Header::LEN + len;
+    let body = Bytes::copy_from_slice(&input[Header::LEN..end]);
+    input.advance(end);
+    body
+}
