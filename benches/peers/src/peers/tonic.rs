@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::{Caller, MAX_BODY, Peer};
+use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
 
 /// The name and number of a field in front of its bytes.
@@ -46,10 +46,10 @@ type Codec = ProstCodec<Echoed, Echoed>;
 impl Peer for Tonic {
     type Caller = EchoClient;
 
-    async fn serve(listener: TcpListener) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
         tonic::transport::Server::builder()
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .add_service(EchoServer)
+            .add_service(EchoServer(handler))
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
             .await
             .map_err(io::Error::other)
@@ -85,7 +85,7 @@ impl Caller for EchoClient {
 }
 
 #[derive(Clone)]
-struct EchoServer;
+struct EchoServer(Handler);
 
 impl NamedService for EchoServer {
     const NAME: &'static str = "peers.Echo";
@@ -101,21 +101,26 @@ impl Service<http::Request<Body>> for EchoServer {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = EchoMethod(self.0);
         Box::pin(async move {
             let mut grpc =
                 server::Grpc::new(Codec::default()).max_decoding_message_size(MAX_BODY + ENVELOPE);
-            Ok(grpc.unary(EchoMethod, request).await)
+            Ok(grpc.unary(method, request).await)
         })
     }
 }
 
-struct EchoMethod;
+struct EchoMethod(Handler);
 
 impl UnaryService<Echoed> for EchoMethod {
     type Response = Echoed;
     type Future = BoxFuture<Response<Echoed>, Status>;
 
     fn call(&mut self, request: Request<Echoed>) -> Self::Future {
-        Box::pin(async move { Ok(Response::new(request.into_inner())) })
+        let handler = self.0;
+        let answer = move |echoed: Echoed| Echoed {
+            body: handler.answer(echoed.body),
+        };
+        Box::pin(async move { Ok(request.into_inner()).map(answer).map(Response::new) })
     }
 }
