@@ -11,8 +11,6 @@ use tokio::sync::Notify;
 pub(crate) struct Probe {
     /// One line per caller: a shared counter would cost a contended line per call.
     calls: Box<[Line]>,
-    /// For calls that belong to no caller.
-    shared: Line,
     latency: Histogram,
     measuring: AtomicBool,
     phase: AtomicU8,
@@ -42,7 +40,6 @@ impl Probe {
     pub(crate) fn new(callers: usize) -> &'static Self {
         Box::leak(Box::new(Self {
             calls: (0..callers).map(|_| Line::default()).collect(),
-            shared: Line::default(),
             latency: Histogram::new(),
             measuring: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::First as u8),
@@ -61,8 +58,10 @@ impl Probe {
 
     /// Calls answered so far.
     pub(crate) fn calls(&self) -> u64 {
-        let lines = self.calls.iter().chain([&self.shared]);
-        lines.map(|line| line.0.load(Ordering::Relaxed)).sum()
+        self.calls
+            .iter()
+            .map(|line| line.0.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Calls per second in the first phase.
@@ -83,18 +82,6 @@ impl Probe {
     pub(crate) async fn reached(&self, phase: Phase) {
         while self.phase() < phase {
             self.next_phase.notified().await;
-        }
-    }
-
-    /// Counts one call of no caller in particular.
-    pub(crate) fn count(&self) {
-        self.shared.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Records how long `calls` calls took, if it is time to measure.
-    pub(crate) fn record(&self, took: Duration, calls: u64) {
-        if self.measuring.load(Ordering::Relaxed) {
-            self.latency.record(took, calls);
         }
     }
 
@@ -142,7 +129,9 @@ impl Meter {
 
     /// Records how long `calls` calls took, if it is time to measure.
     pub(crate) fn record(&self, took: Duration, calls: u64) {
-        self.probe.record(took, calls);
+        if self.probe.measuring.load(Ordering::Relaxed) {
+            self.probe.latency.record(took, calls);
+        }
     }
 }
 

@@ -1,29 +1,24 @@
 //! Calls that fall due by the clock, however late the answers are.
 //!
-//! The latency of a call counts from when it fell due and not from when it was sent, so a peer that stalls pays for
-//! all the calls that it kept waiting. Calls fall due in bursts: a thread that sleeps cannot pace single ones.
+//! Each caller has a schedule. The latency of a call counts from when it fell due and not from when it was sent, so
+//! a peer that stalls pays for all the calls that it kept waiting. Calls fall due in bursts, one per tick: neither a
+//! timer of the runtime nor a thread that sleeps could pace single calls of a fast peer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{closed, echo, spawn};
 use crate::Error;
-use crate::harness::probe::{Phase, Probe};
+use crate::harness::probe::{Meter, Phase, Probe};
 use crate::peers::Caller;
 use crate::workload::Workload;
 
-/// How often a burst falls due.
+/// How often calls fall due.
 const TICK: Duration = Duration::from_millis(1);
-/// A peer that leaves this many calls unanswered does not keep up, and has no figure.
-const MAX_BEHIND: usize = 200_000;
-/// One call in this many is timed.
-const SAMPLE: usize = 16;
 
 /// Finds the peak in the first phase; half of it is due in the second, four fifths in the third.
 pub(super) async fn run<C: Caller>(
@@ -44,46 +39,71 @@ pub(super) async fn run<C: Caller>(
         caller.await??;
     }
 
-    let behind = Arc::new(AtomicUsize::new(0));
-    let mut ticks = ticks();
-    let (mut owed, mut number) = (0.0, 0);
-    while let Some(due) = ticks.recv().await {
-        let share = if probe.phase() < Phase::Third {
-            0.5
-        } else {
-            0.8
+    let began = Instant::now();
+    let ticks = ticks(began);
+    for index in 0..workload.callers {
+        let schedule = Schedule {
+            began,
+            ticks: ticks.clone(),
+            share: 1.0 / workload.callers as f64,
+            owed: index as f64 / workload.callers as f64,
         };
-        owed += probe.peak() * share * TICK.as_secs_f64();
-        while owed >= 1.0 {
-            owed -= 1.0;
-            number += 1;
-            if behind.fetch_add(1, Ordering::Relaxed) > MAX_BEHIND {
-                return Err(format!("more than {MAX_BEHIND} calls behind the clock").into());
-            }
-            let (mut caller, payload) = (caller.clone(), payload.clone());
-            let (behind, timed) = (Arc::clone(&behind), number % SAMPLE == 0);
-            spawn(async move {
-                echo(&mut caller, &payload).await?;
-                behind.fetch_sub(1, Ordering::Relaxed);
-                probe.count();
-                if timed {
-                    probe.record(due.elapsed(), 1);
-                }
-                Ok(())
-            });
-        }
+        spawn(schedule.run(caller.clone(), payload.clone(), probe, probe.meter(index)));
     }
     Ok(())
 }
 
-/// When each burst fell due. A thread sleeps for it, as the timers of the runtime round up to milliseconds.
-fn ticks() -> mpsc::UnboundedReceiver<Instant> {
-    let (sender, ticks) = mpsc::unbounded_channel();
+/// Which calls of one caller fall due when.
+struct Schedule {
+    began: Instant,
+    ticks: watch::Receiver<u32>,
+    /// This caller's part of all calls.
+    share: f64,
+    /// Calls due, in parts of one. Every caller starts with another part, so that not all are due at once.
+    owed: f64,
+}
+
+impl Schedule {
+    async fn run<C: Caller>(
+        mut self,
+        mut caller: C,
+        payload: Bytes,
+        probe: &'static Probe,
+        meter: Meter,
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        loop {
+            self.ticks.changed().await?;
+            let now = *self.ticks.borrow_and_update();
+            for tick in done + 1..=now {
+                let part = if probe.phase() < Phase::Third {
+                    0.5
+                } else {
+                    0.8
+                };
+                self.owed += probe.peak() * part * TICK.as_secs_f64() * self.share;
+                while self.owed >= 1.0 {
+                    self.owed -= 1.0;
+                    echo(&mut caller, &payload).await?;
+                    meter.record((self.began + TICK * tick).elapsed(), 1);
+                    meter.add(1);
+                }
+            }
+            done = now;
+        }
+    }
+}
+
+/// Counts ticks in a thread that sleeps: the timers of the runtime are up to a millisecond late.
+fn ticks(began: Instant) -> watch::Receiver<u32> {
+    let (sender, ticks) = watch::channel(0);
     thread::spawn(move || {
-        let mut due = Instant::now();
-        while sender.send(due).is_ok() {
-            due += TICK;
+        for tick in 1.. {
+            let due = began + TICK * tick;
             thread::sleep(due.saturating_duration_since(Instant::now()));
+            if sender.send(tick).is_err() {
+                break;
+            }
         }
     });
     ticks
