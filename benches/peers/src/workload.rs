@@ -14,7 +14,7 @@ pub(crate) struct Workload {
     pub(crate) connections: usize,
     /// Callers per connection.
     pub(crate) callers: usize,
-    /// Bytes in the body of a request, and of its answer.
+    /// Bytes in the body of a request, and of its answer; zero where bodies are JSON.
     pub(crate) payload: usize,
     /// Whether both processes share one CPU. Unpinned, a lone caller mostly measures how an idle CPU wakes up.
     pub(crate) pinned: bool,
@@ -35,12 +35,14 @@ pub(crate) enum Shape {
     Batch,
     /// Closed; the bodies are JSON, which both sides read and write.
     Json,
+    /// Closed, of messages of about 200 bytes through a proxy that counts; plain, then compressed.
+    Bytes,
 }
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-const ALL: [Workload; 13] = [
+const ALL: [Workload; 14] = [
     Workload {
         pinned: true,
         ..workload('A', Shape::Closed, 1, 1, 64)
@@ -57,6 +59,7 @@ const ALL: [Workload; 13] = [
     workload('N', Shape::Open, 1, 512, 64),
     workload('P', Shape::Batch, 1, 1, 64),
     workload('Q', Shape::Json, 8, 10, 0),
+    workload('R', Shape::Bytes, 1, 64, 0),
 ];
 
 const fn workload(
@@ -113,7 +116,7 @@ impl fmt::Display for Workload {
         } = self;
         write!(f, "{letter}: {connections} × {callers}, ")?;
         match self.payload {
-            0 => f.write_str("an order in JSON")?,
+            0 => f.write_str("JSON")?,
             bytes if bytes >= MIB => write!(f, "{} MiB", bytes / MIB)?,
             bytes if bytes >= KIB => write!(f, "{} KiB", bytes / KIB)?,
             bytes => write!(f, "{bytes} B")?,
@@ -124,7 +127,22 @@ impl fmt::Display for Workload {
             Shape::Idle => ", idle",
             Shape::Beside => ", beside 64 MiB",
             Shape::Open => ", open loop",
+            Shape::Bytes => ", plain and compressed",
             Shape::Batch => ", 512 calls at once from one task",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_letter_finds_its_own_workload() {
+        for workload in ALL {
+            assert_eq!(workload.letter.to_string().parse(), Ok(workload));
+        }
+        assert!("".parse::<Workload>().is_err());
+        assert!("AB".parse::<Workload>().unwrap_err().contains("AB"));
     }
 }

@@ -46,9 +46,7 @@ fn connect<P: Peer>(
 ) -> Result<(), Error> {
     let (connected, ready) = mpsc::channel();
     runtime::start(cli.runtime, async move {
-        for connection in 0..workload.connections {
-            load::start(P::connect(addr).await?, workload, probe, connection).await?;
-        }
+        load::start::<P>(addr, workload, probe).await?;
         connected.send(())?;
         Ok::<_, Error>(())
     })?;

@@ -32,6 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) rss_kib: Option<u64>,
     /// Answered calls; a server has none.
     pub(crate) calls: u64,
+    /// Where a proxy counts them.
+    pub(crate) wire_bytes: u64,
     /// In answer to `END` only.
     pub(crate) latency: Option<Latency>,
 }
@@ -63,6 +65,7 @@ pub(crate) fn serve(probe: Option<&Probe>) -> Result<(), Error> {
             allocs: alloc::allocations(),
             rss_kib: rss_kib(),
             calls: probe.map_or(0, Probe::calls),
+            wire_bytes: probe.map_or(0, Probe::wire_bytes),
             latency,
         })?)?;
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 pub(crate) struct Probe {
     /// One line per caller: a shared counter would cost a contended line per call.
     calls: Box<[Line]>,
+    wire_bytes: AtomicU64,
     latency: Histogram,
     measuring: AtomicBool,
     phase: AtomicU8,
@@ -40,6 +41,7 @@ impl Probe {
     pub(crate) fn new(callers: usize) -> &'static Self {
         Box::leak(Box::new(Self {
             calls: (0..callers).map(|_| Line::default()).collect(),
+            wire_bytes: AtomicU64::new(0),
             latency: Histogram::new(),
             measuring: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::First as u8),
@@ -64,6 +66,11 @@ impl Probe {
             .sum()
     }
 
+    /// Bytes on the wire so far, in both directions, where a proxy counts them.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.wire_bytes.load(Ordering::Relaxed)
+    }
+
     /// Calls per second in the first phase.
     pub(crate) fn peak(&self) -> f64 {
         f64::from_bits(self.peak.load(Ordering::Relaxed))
@@ -83,6 +90,11 @@ impl Probe {
         while self.phase() < phase {
             self.next_phase.notified().await;
         }
+    }
+
+    /// Counts bytes on the wire.
+    pub(crate) fn count_wire_bytes(&self, bytes: usize) {
+        self.wire_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Forgets what was recorded, and records from now on.

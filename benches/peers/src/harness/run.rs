@@ -43,6 +43,15 @@ pub(super) fn measure(cli: &Cli, peer: Subject, workload: Workload) -> Result<Fi
             pair.next_period()?.latencies(names, &mut extra);
             first
         }
+        Shape::Bytes => {
+            extra.insert("wire_bytes_plain", first.per_call(|side| side.wire_bytes));
+            if peer.compresses() {
+                let compressed = pair.next_period()?;
+                let bytes = compressed.per_call(|side| side.wire_bytes);
+                extra.insert("wire_bytes_compressed", bytes);
+            }
+            first
+        }
         Shape::Closed | Shape::Idle | Shape::Batch | Shape::Json => first,
     };
     // An open loop is no longer at its peak, and there the share of wake-ups is another.

@@ -2,25 +2,45 @@
 
 mod batch;
 mod beside;
+pub(crate) mod bytes;
 mod closed;
 pub(crate) mod json;
 mod open;
 
-use bytes::Bytes;
+use std::net::SocketAddr;
+
+use ::bytes::Bytes;
 
 use crate::Error;
 use crate::harness::probe::Probe;
 use crate::harness::runtime::or_exit;
-use crate::peers::Caller;
+use crate::peers::{Caller, Peer};
 use crate::workload::{Shape, Workload};
 
-/// Calls of one connection, whose place among all is `connection`, until the process ends.
-pub(crate) async fn start<C: Caller>(
-    caller: C,
+/// Opens the connections of a workload and starts the callers on each.
+pub(crate) async fn start<P: Peer>(
+    server: SocketAddr,
+    workload: Workload,
+    probe: &'static Probe,
+) -> Result<(), Error> {
+    let addr = match workload.shape {
+        Shape::Bytes => bytes::proxy(server, probe).await?,
+        _ => server,
+    };
+    for connection in 0..workload.connections {
+        connect::<P>(addr, workload, probe, connection).await?;
+    }
+    Ok(())
+}
+
+/// Opens one connection, whose place among all is `connection`, and starts its callers.
+async fn connect<P: Peer>(
+    addr: SocketAddr,
     workload: Workload,
     probe: &'static Probe,
     connection: usize,
 ) -> Result<(), Error> {
+    let mut caller = P::connect(addr).await?;
     let payload = Bytes::from(vec![0x5a; workload.payload]);
     let first = connection * workload.callers;
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
@@ -32,7 +52,6 @@ pub(crate) async fn start<C: Caller>(
             }
         }
         Shape::Idle => {
-            let mut caller = caller;
             echo(&mut caller, &payload).await?;
             // Dropping the last handle would close the connection.
             std::mem::forget(caller);
@@ -48,6 +67,9 @@ pub(crate) async fn start<C: Caller>(
             for meter in meters {
                 spawn(batch::run(caller.clone(), payload.clone(), meter));
             }
+        }
+        Shape::Bytes => {
+            bytes::start(caller, P::connect_compressed(addr).await?, workload, probe)?;
         }
         Shape::Json => {
             for meter in meters {

@@ -68,6 +68,11 @@ impl Subject {
         }
     }
 
+    /// Whether it can compress what it sends.
+    pub(crate) fn compresses(self) -> bool {
+        matches!(self, Self::Tonic)
+    }
+
     /// The error of a process that was asked to run one that does not exist.
     pub(crate) fn missing(self) -> Error {
         format!("{} does not exist yet", self.name()).into()
@@ -87,6 +92,13 @@ pub(crate) trait Peer: 'static {
 
     /// Opens one connection.
     fn connect(addr: SocketAddr) -> impl Future<Output = Result<Self::Caller, Error>> + Send;
+
+    /// Opens one connection that compresses both ways, if the peer can.
+    fn connect_compressed(
+        _addr: SocketAddr,
+    ) -> impl Future<Output = Result<Option<Self::Caller>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// One caller on a connection.
