@@ -7,6 +7,7 @@
 mod alloc;
 mod cli;
 mod harness;
+mod load;
 mod peers;
 mod workload;
 

@@ -18,6 +18,9 @@ pub(crate) const LOOK: &str = "look";
 /// Ends measuring.
 pub(crate) const END: &str = "end";
 
+/// Begins the next phase of the workload.
+pub(crate) const NEXT: &str = "next";
+
 /// The figures of a process up to now; those of a period are the differences of two.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -29,6 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) rss_kib: Option<u64>,
     /// Answered calls; a server has none.
     pub(crate) calls: u64,
+    /// Where a proxy counts them.
+    pub(crate) wire_bytes: u64,
     /// In answer to `END` only.
     pub(crate) latency: Option<Latency>,
 }
@@ -36,12 +41,21 @@ pub(crate) struct Snapshot {
 /// Answers commands until the harness closes stdin, which it also does by ending: no process is left behind.
 pub(crate) fn serve(probe: Option<&Probe>) -> Result<(), Error> {
     let origin = Instant::now();
+    let mut measured = (origin, 0);
+    let mut rate = 0.0;
     for command in io::stdin().lock().lines() {
         let mut latency = None;
         match (command?.as_str(), probe) {
-            (BEGIN, Some(probe)) => probe.begin(),
-            (END, Some(probe)) => latency = probe.end(),
-            (BEGIN | LOOK | END, _) => {}
+            (BEGIN, Some(probe)) => {
+                probe.begin();
+                measured = (Instant::now(), probe.calls());
+            }
+            (END, Some(probe)) => {
+                latency = probe.end();
+                rate = (probe.calls() - measured.1) as f64 / measured.0.elapsed().as_secs_f64();
+            }
+            (NEXT, Some(probe)) => probe.advance(rate),
+            (BEGIN | LOOK | END | NEXT, _) => {}
             (other, _) => return Err(format!("unknown command {other:?}").into()),
         }
         let usage = getrusage(UsageWho::RUSAGE_SELF)?;
@@ -51,6 +65,7 @@ pub(crate) fn serve(probe: Option<&Probe>) -> Result<(), Error> {
             allocs: alloc::allocations(),
             rss_kib: rss_kib(),
             calls: probe.map_or(0, Probe::calls),
+            wire_bytes: probe.map_or(0, Probe::wire_bytes),
             latency,
         })?)?;
     }

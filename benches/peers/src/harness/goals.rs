@@ -96,10 +96,12 @@ pub(super) fn check(cli: &Cli, report: &Report) -> bool {
                 .iter()
                 .all(|peer| cli.peers.contains(peer))
     };
-    GOALS
+    let missed = GOALS
         .iter()
         .filter(asked)
-        .fold(true, |met, goal| goal.holds(report) && met)
+        .filter(|goal| !goal.holds(report))
+        .count();
+    missed == 0
 }
 
 impl Goal {
@@ -144,5 +146,44 @@ impl Figure {
             Self::Rate => "≥",
             Self::P50 => "≤",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::harness::report::Row;
+
+    fn report(rates: &[(Subject, f64)]) -> Report {
+        let rows = rates.iter().map(|&(peer, calls_per_s)| {
+            let mut row = Row::new(peer, "B".parse().unwrap(), 0);
+            row.figures.calls_per_s = Some(calls_per_s);
+            row
+        });
+        Report {
+            machine: Value::Null,
+            rows: rows.collect(),
+        }
+    }
+
+    #[test]
+    fn a_rate_meets_its_goal_from_the_bound_up() {
+        let goal = rate('B', Raw, Std, 0.95);
+        assert!(goal.holds(&report(&[(Raw, 95.0), (Std, 100.0)])));
+        assert!(!goal.holds(&report(&[(Raw, 94.0), (Std, 100.0)])));
+    }
+
+    #[test]
+    fn a_latency_meets_its_goal_up_to_the_bound() {
+        assert!(Figure::P50.meets(1.05, 1.05));
+        assert!(!Figure::P50.meets(1.06, 1.05));
+    }
+
+    #[test]
+    fn a_goal_without_a_figure_is_missed() {
+        let goal = rate('B', Steeple, Raw, 0.8);
+        assert!(!goal.holds(&report(&[(Raw, 95.0)])));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod probe;
+pub(crate) mod runtime;
 pub(crate) mod server;
 
 mod child;
@@ -10,7 +11,6 @@ mod goals;
 mod machine;
 mod report;
 mod run;
-mod runtime;
 mod syscalls;
 mod table;
 
@@ -32,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
             peers.rotate_left((round as usize + at) % cli.peers.len());
             for peer in peers {
                 let mut row = Row::new(peer, workload, round);
-                if peer.exists() {
+                if peer.runs(&workload) {
                     match run::measure(cli, peer, workload) {
                         Ok(figures) => row.figures = figures,
                         Err(error) => eprintln!("{} {}: {error}", peer.name(), workload.letter),

@@ -1,17 +1,31 @@
 //! What a client counts while it calls, cheaply enough not to show in the result.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// Counts calls and their latencies. Callers each hold a [`Meter`] of it.
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// One line per caller: a shared counter would cost a contended line per call.
     calls: Box<[Line]>,
+    wire_bytes: AtomicU64,
     latency: Histogram,
     measuring: AtomicBool,
+    phase: AtomicU8,
+    next_phase: Notify,
+    /// Bits of the call rate of the first phase.
+    peak: AtomicU64,
+}
+
+/// Most workloads have one phase. The harness says when the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    First,
+    Second,
+    Third,
 }
 
 /// Quantiles of the calls timed in the measured seconds, in microseconds.
@@ -26,9 +40,13 @@ impl Probe {
     /// A probe for a fixed number of callers. It lives as long as the process, as they do.
     pub(crate) fn new(callers: usize) -> &'static Self {
         Box::leak(Box::new(Self {
-            calls: (0..callers).map(|_| Line(AtomicU64::new(0))).collect(),
+            calls: (0..callers).map(|_| Line::default()).collect(),
+            wire_bytes: AtomicU64::new(0),
             latency: Histogram::new(),
             measuring: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::First as u8),
+            next_phase: Notify::new(),
+            peak: AtomicU64::new(0),
         }))
     }
 
@@ -48,8 +66,40 @@ impl Probe {
             .sum()
     }
 
-    /// Starts to record latencies.
+    /// Bytes on the wire so far, in both directions, where a proxy counts them.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.wire_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Calls per second in the first phase.
+    pub(crate) fn peak(&self) -> f64 {
+        f64::from_bits(self.peak.load(Ordering::Relaxed))
+    }
+
+    /// The phase that the harness has asked for.
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::First,
+            1 => Phase::Second,
+            _ => Phase::Third,
+        }
+    }
+
+    /// Waits for a phase. Only one task may wait.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        while self.phase() < phase {
+            self.next_phase.notified().await;
+        }
+    }
+
+    /// Counts bytes on the wire.
+    pub(crate) fn count_wire_bytes(&self, bytes: usize) {
+        self.wire_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Forgets what was recorded, and records from now on.
     pub(crate) fn begin(&self) {
+        self.latency.clear();
         self.measuring.store(true, Ordering::Relaxed);
     }
 
@@ -61,6 +111,15 @@ impl Probe {
             p99_us: self.latency.quantile(0.99)?,
             p999_us: self.latency.quantile(0.999)?,
         })
+    }
+
+    /// Begins the next phase. The first was at `peak` calls per second.
+    pub(crate) fn advance(&self, peak: f64) {
+        if self.phase() == Phase::First {
+            self.peak.store(peak.to_bits(), Ordering::Relaxed);
+        }
+        self.phase.fetch_add(1, Ordering::Release);
+        self.next_phase.notify_one();
     }
 }
 
@@ -88,7 +147,7 @@ impl Meter {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line(AtomicU64);
 
@@ -104,6 +163,12 @@ struct Histogram(Box<[AtomicU64]>);
 impl Histogram {
     fn new() -> Self {
         Self((0..SUB * OCTAVES).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn clear(&self) {
+        self.0
+            .iter()
+            .for_each(|count| count.store(0, Ordering::Relaxed));
     }
 
     fn record(&self, took: Duration, count: u64) {

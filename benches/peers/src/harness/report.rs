@@ -1,5 +1,7 @@
 //! The rows, as they are written to the JSON file, and medians over them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +26,7 @@ pub(super) struct Row {
 }
 
 /// What was measured; none where a figure cannot be had.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Figures {
     pub(super) calls_per_s: Option<f64>,
     pub(super) p50_us: Option<f64>,
@@ -39,6 +41,9 @@ pub(super) struct Figures {
     /// Of client and server together.
     pub(super) allocs_per_call: Option<f64>,
     pub(super) server_rss_kib: Option<f64>,
+    /// What only this workload has, by name.
+    #[serde(flatten)]
+    pub(super) extra: BTreeMap<&'static str, f64>,
 }
 
 /// A median and what it lies between.
@@ -63,6 +68,13 @@ impl Row {
 }
 
 impl Report {
+    /// The names of what only this workload has.
+    pub(super) fn extra(&self, workload: char) -> BTreeSet<&'static str> {
+        let rows = self.rows.iter().filter(|row| row.workload == workload);
+        rows.flat_map(|row| row.figures.extra.keys().copied())
+            .collect()
+    }
+
     /// One figure of a peer over all rounds.
     pub(super) fn spread(
         &self,

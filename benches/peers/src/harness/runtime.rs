@@ -4,6 +4,7 @@ use std::future::{Future, pending};
 use std::{fmt, process, thread};
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
 use crate::Error;
@@ -29,6 +30,12 @@ pub(super) fn place(cli: &Cli) -> Result<(), Error> {
     Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
 }
 
+/// Lets this process have as many sockets as the system allows.
+pub(super) fn raise_descriptors() -> Result<(), Error> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
 /// Runs `main` as a task of a new runtime, in a thread of its own. If it fails the process ends.
 pub(super) fn start<F, E>(runtime: Runtime, main: F) -> Result<(), Error>
 where
@@ -47,7 +54,7 @@ where
 }
 
 /// Ends the process upon an error: the harness sees its stdout close, and has no row.
-pub(super) fn or_exit<E: fmt::Display>(outcome: Result<(), E>) {
+pub(crate) fn or_exit<E: fmt::Display>(outcome: Result<(), E>) {
     if let Err(error) = outcome {
         eprintln!("{error}");
         process::exit(3);

@@ -7,12 +7,13 @@ use super::control;
 use super::runtime;
 use crate::Error;
 use crate::cli::Cli;
-use crate::peers::{Bare, Blocking, Peer, Raw, Subject, Tarpc, Tonic};
+use crate::peers::{Bare, Blocking, Handler, Peer, Raw, Subject, Tarpc, Tonic};
 
 /// Serves until the harness closes stdin.
 pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     let workload = cli.only_workload()?;
     runtime::place(cli)?;
+    runtime::raise_descriptors()?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let addr = listener.local_addr()?;
     let subject = cli.only_peer()?;
@@ -31,9 +32,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
 }
 
 fn serve<P: Peer>(cli: &Cli, listener: TcpListener) -> Result<(), Error> {
+    let handler = Handler::of(cli.only_workload()?.shape);
     listener.set_nonblocking(true)?;
     runtime::start(cli.runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        P::serve(listener).await
+        P::serve(listener, handler).await
     })
 }

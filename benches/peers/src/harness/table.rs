@@ -24,20 +24,39 @@ pub(super) fn progress(row: &Row) -> String {
     )
 }
 
+const COLUMNS: [&str; 12] = [
+    "peer",
+    "calls/s",
+    "min – max",
+    "÷ raw",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "CPU µs/call",
+    "writes/call c, s",
+    "syscalls/call c, s",
+    "allocs/call",
+    "server RSS KiB",
+];
+
 /// A table per workload: medians, with minimum and maximum of the call rate.
 pub(super) fn render(cli: &Cli, report: &Report) -> String {
     let mut text = String::new();
     for workload in &cli.workloads {
+        let extra = report.extra(workload.letter);
+        let columns: Vec<_> = COLUMNS.into_iter().chain(extra.iter().copied()).collect();
         _ = writeln!(text, "\n### {workload}\n");
-        _ = writeln!(
-            text,
-            "| peer | calls/s | min – max | ÷ raw | p50 µs | p99 µs | p99.9 µs | CPU µs/call | writes/call c, s | \
-             syscalls/call c, s | allocs/call | server RSS KiB |"
-        );
-        _ = writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+        _ = writeln!(text, "| {} |", columns.join(" | "));
+        _ = writeln!(text, "|---{}|", "|--:".repeat(columns.len() - 1));
         for &peer in &cli.peers {
-            let line = line(report, peer, workload.letter).join(" | ");
-            _ = writeln!(text, "| {} | {line} |", peer.name());
+            let mut cells = vec![peer.name().to_owned()];
+            cells.extend(line(report, peer, workload.letter));
+            cells.extend(extra.iter().map(|name| {
+                let figure = |figures: &Figures| figures.extra.get(name).copied();
+                let spread = report.spread(peer, workload.letter, figure);
+                spread.map_or_else(|| OPEN.to_owned(), |spread| tenths(spread.median))
+            }));
+            _ = writeln!(text, "| {} |", cells.join(" | "));
         }
     }
     text

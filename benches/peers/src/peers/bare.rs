@@ -9,7 +9,7 @@ use steeple::{Body, Channel, Error as CallError, Request, Response, Server};
 use tokio::net::TcpListener;
 use tower::{Service, service_fn};
 
-use super::{Caller, Peer};
+use super::{Caller, Handler, Peer};
 use crate::Error;
 
 /// The peer `bare`.
@@ -19,9 +19,10 @@ pub(crate) struct Bare;
 impl Peer for Bare {
     type Caller = Channel;
 
-    async fn serve(listener: TcpListener) -> io::Result<()> {
-        let service = service_fn(|request: Request| {
-            std::future::ready(Ok::<_, CallError>(Response::new(request.into_body())))
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+        let service = service_fn(move |request: Request| {
+            let body = handler.answer(request.into_body().into_bytes());
+            std::future::ready(Ok::<_, CallError>(Response::new(body.into())))
         });
         Server::new(Listener::from_tokio(listener)?).serve(service).await;
         Ok(())

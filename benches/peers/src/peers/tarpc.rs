@@ -15,7 +15,7 @@ use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Caller, MAX_BODY, Peer};
+use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
 
 /// What surrounds a body in a frame.
@@ -31,21 +31,22 @@ pub(crate) trait Echo {
 }
 
 #[derive(Clone)]
-struct Server;
+struct Server(Handler);
 
 impl Echo for Server {
     async fn echo(self, _: context::Context, body: Bytes) -> Bytes {
-        body
+        self.0.answer(body)
     }
 }
 
 impl Peer for Tarpc {
     type Caller = EchoClient;
 
-    async fn serve(listener: TcpListener) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
-            let requests = BaseChannel::with_defaults(transport(stream)?).execute(Server.serve());
+            let requests =
+                BaseChannel::with_defaults(transport(stream)?).execute(Server(handler).serve());
             tokio::spawn(requests.for_each(|request| async move {
                 tokio::spawn(request);
             }));

@@ -4,6 +4,7 @@
 //! raised, to what the workloads need: the longest message, and the server's window for a connection.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::client;
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::{self, NamedService, UnaryService};
 use tonic::transport::server::TcpIncoming;
@@ -20,7 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::{Caller, MAX_BODY, Peer};
+use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
 
 /// The name and number of a field in front of its bytes.
@@ -28,6 +30,8 @@ const ENVELOPE: usize = 1024;
 /// h2 takes many small DATA frames for an attack, and ends the connection once those not yet read weigh half of this
 /// window. With the default of 1 MiB that happens at about 2800 calls at once.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// The one of its compressions that makes small messages smallest.
+const COMPRESSION: CompressionEncoding = CompressionEncoding::Zstd;
 const PATH: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Echo");
 
 /// The peer `tonic`.
@@ -46,10 +50,10 @@ type Codec = ProstCodec<Echoed, Echoed>;
 impl Peer for Tonic {
     type Caller = EchoClient;
 
-    async fn serve(listener: TcpListener) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
         tonic::transport::Server::builder()
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .add_service(EchoServer)
+            .add_service(EchoServer(handler))
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
             .await
             .map_err(io::Error::other)
@@ -61,6 +65,14 @@ impl Peer for Tonic {
             .await?;
         let grpc = client::Grpc::new(channel).max_decoding_message_size(MAX_BODY + ENVELOPE);
         Ok(EchoClient(grpc))
+    }
+
+    async fn connect_compressed(addr: SocketAddr) -> Result<Option<EchoClient>, Error> {
+        let EchoClient(grpc) = Self::connect(addr).await?;
+        let grpc = grpc
+            .send_compressed(COMPRESSION)
+            .accept_compressed(COMPRESSION);
+        Ok(Some(EchoClient(grpc)))
     }
 }
 
@@ -85,7 +97,7 @@ impl Caller for EchoClient {
 }
 
 #[derive(Clone)]
-struct EchoServer;
+struct EchoServer(Handler);
 
 impl NamedService for EchoServer {
     const NAME: &'static str = "peers.Echo";
@@ -101,21 +113,26 @@ impl Service<http::Request<Body>> for EchoServer {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = EchoMethod(self.0);
         Box::pin(async move {
-            let mut grpc =
-                server::Grpc::new(Codec::default()).max_decoding_message_size(MAX_BODY + ENVELOPE);
-            Ok(grpc.unary(EchoMethod, request).await)
+            // Answers are compressed only for a client that says it accepts that.
+            let mut grpc = server::Grpc::new(Codec::default())
+                .max_decoding_message_size(MAX_BODY + ENVELOPE)
+                .accept_compressed(COMPRESSION)
+                .send_compressed(COMPRESSION);
+            Ok(grpc.unary(method, request).await)
         })
     }
 }
 
-struct EchoMethod;
+struct EchoMethod(Handler);
 
 impl UnaryService<Echoed> for EchoMethod {
     type Response = Echoed;
     type Future = BoxFuture<Response<Echoed>, Status>;
 
     fn call(&mut self, request: Request<Echoed>) -> Self::Future {
-        Box::pin(async move { Ok(Response::new(request.into_inner())) })
+        let body = self.0.answer(request.into_inner().body);
+        Box::pin(ready(Ok(Response::new(Echoed { body }))))
     }
 }

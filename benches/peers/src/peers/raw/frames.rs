@@ -1,10 +1,12 @@
 //! Frames in one reused buffer, which fills from a socket at the end and is eaten at the start.
 
-use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::{io, mem};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
 
 use crate::peers::MAX_BODY;
 
@@ -29,54 +31,45 @@ pub(super) fn put(out: &mut Vec<u8>, id: u64, payload: &[u8]) {
 
 /// Received bytes that are not yet whole frames.
 pub(super) struct Frames {
-    buf: Vec<u8>,
-    start: usize,
-    end: usize,
+    buf: BytesMut,
+    /// How much of `buf` has been handed out.
+    eaten: usize,
 }
 
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            buf: vec![0; READ],
-            start: 0,
-            end: 0,
+            buf: BytesMut::with_capacity(READ),
+            eaten: 0,
         }
     }
 
-    /// Reads once into the free end of the buffer. Zero bytes are the end of the stream.
+    /// Reads once, into spare capacity. Zero bytes are the end of the stream.
     pub(super) fn poll_fill<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut R,
     ) -> Poll<io::Result<usize>> {
-        self.make_room()?;
-        let mut free = ReadBuf::new(&mut self.buf[self.end..]);
-        ready!(Pin::new(io).poll_read(cx, &mut free))?;
-        let read = free.filled().len();
-        self.end += read;
-        Poll::Ready(Ok(read))
+        self.buf.advance(mem::take(&mut self.eaten));
+        let missing = self.announced()?.saturating_sub(self.buf.len());
+        self.buf.reserve(missing.max(READ / 2));
+        poll_read_buf(Pin::new(io), cx, &mut self.buf)
     }
 
     /// The next whole frame.
     pub(super) fn next(&mut self) -> Option<(u64, &[u8])> {
-        let head = self.buf[self.start..self.end].first_chunk::<{ LEN + ID }>()?;
-        let [l0, l1, l2, l3, id @ ..] = *head;
+        let rest = &self.buf[self.eaten..];
+        let [l0, l1, l2, l3, id @ ..] = *rest.first_chunk::<{ LEN + ID }>()?;
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let (from, to) = (self.start + LEN + ID, self.start + LEN + len);
-        if to > self.end {
-            return None;
-        }
-        self.start = to;
-        Some((u64::from_le_bytes(id), self.buf.get(from..to)?))
+        let payload = rest.get(LEN + ID..LEN + len)?;
+        self.eaten += LEN + len;
+        Some((u64::from_le_bytes(id), payload))
     }
 
-    /// Moves what is left to the front, and grows for a frame that is longer than the buffer.
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-        let Some(len) = self.buf[self.start..self.end].first_chunk::<LEN>() else {
-            return Ok(self.slide(READ / 2));
+    /// The length of the frame in front, head and all, or zero while that is not known.
+    fn announced(&self) -> io::Result<usize> {
+        let Some(len) = self.buf.first_chunk::<LEN>() else {
+            return Ok(0);
         };
         let whole = LEN + u32::from_le_bytes(*len) as usize;
         if whole > MAX_FRAME {
@@ -84,18 +77,6 @@ impl Frames {
                 "a frame of {whole} bytes is over {MAX_FRAME}"
             )));
         }
-        self.slide(whole.max(READ / 2));
-        if self.buf.len() < whole {
-            self.buf.resize(whole, 0);
-        }
-        Ok(())
-    }
-
-    /// Slides only if fewer than `wanted` bytes fit behind `start`: a memmove per read would cost more than it saves.
-    fn slide(&mut self, wanted: usize) {
-        if self.buf.len() - self.start < wanted {
-            self.buf.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
+        Ok(whole)
     }
 }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Error;
-use crate::peers::Peer;
+use crate::peers::{Handler, Peer};
 
 /// The peer `raw`.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub(crate) struct Raw;
 impl Peer for Raw {
     type Caller = client::Connection;
 
-    async fn serve(listener: TcpListener) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(server::echo(stream));
+            tokio::spawn(server::answer(stream, handler));
         }
     }
 

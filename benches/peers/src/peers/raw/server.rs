@@ -1,4 +1,4 @@
-//! One task per connection: read, echo every whole frame, write once.
+//! One task per connection: read, answer every whole frame, write once.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,14 +7,18 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::frames::{self, Frames};
+use crate::peers::handler::{Handler, receipt};
 
-/// Echoes frames until the client hangs up.
-pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
+/// Answers frames until the client hangs up.
+pub(super) async fn answer(mut stream: TcpStream, handler: Handler) -> io::Result<()> {
     let mut frames = Frames::new();
     let mut out = Vec::new();
     while poll_fn(|cx| frames.poll_fill(cx, &mut stream)).await? > 0 {
         while let Some((id, payload)) = frames.next() {
-            frames::put(&mut out, id, payload);
+            match handler {
+                Handler::Echo => frames::put(&mut out, id, payload),
+                Handler::Receipt => frames::put(&mut out, id, &receipt(payload)),
+            }
         }
         stream.write_all(&out).await?;
         out.clear();
