@@ -1,4 +1,109 @@
 //! RPC as a stack of tower services.
+//!
+//! A client is a tower `Service` from [`Request`] to [`Response`], and so is a server. What lies between them –
+//! deadlines, retries, limits, balancing – is a `Layer`: tower's, ours or yours. Below the stack, one connection
+//! carries any number of calls in both directions.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use steeple::{Channel, Error, Request, Response, Server};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! // The server is a function, under a layer.
+//! let server = Server::bind("tcp://127.0.0.1:0").await?;
+//! let handle = server.handle();
+//! let shout = service_fn(async |request: Request| {
+//!     let loud = request.body().as_bytes().to_ascii_uppercase();
+//!     Ok::<_, Error>(Response::new(loud.into()))
+//! });
+//! tokio::spawn(server.serve(ServiceBuilder::new().concurrency_limit(100).service(shout)));
+//!
+//! // The client is a connection, under layers too, the outermost first.
+//! let client = ServiceBuilder::new()
+//!     .map_err(Error::from)
+//!     .load_shed()
+//!     .concurrency_limit(100)
+//!     .timeout(Duration::from_secs(2))
+//!     .service(Channel::connect(handle.address()).await?);
+//! let response = client.oneshot(Request::new("Shout", "hello".into())).await?;
+//! assert_eq!(response.body().as_bytes(), "HELLO");
+//!
+//! handle.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The map
+//!
+//! A call goes down the modules on one side and up on the other. Each knows those below it and nothing of
+//! those above.
+//!
+//! | module | is | holds |
+//! |---|---|---|
+//! | [`client`] | calling | [`Channel`], one connection; [`Connector`](client::Connector), which makes them |
+//! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
+//! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
+//! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
+//! | [`message`] | what a service sees | [`Request`], [`Response`], [`Body`], [`Metadata`] |
+//!
+//! Below all of them is the crate `steeple-layers`, whose names are found here: [`Context`] and [`Carry`], by
+//! which a layer knows a request, and [`Error`], by which it knows a failure. It knows no connection, so what
+//! is written against it works over any tower service.
+//!
+//! # Errors
+//!
+//! There is one [`Error`], and it answers three questions. Its [`kind`](Error::kind): what happened, and is it
+//! useful to try again? Its [`origin`](Error::origin): who says so? Its [`execution`](Error::execution): may
+//! the handler have run, or is it [safe](Execution::is_safe_to_repeat) to try again? tower's boxed errors keep it:
+//! `map_err(Error::from)` outside of such layers brings it back.
+//!
+//! # Cancel safety
+//!
+//! Every future here may be dropped at any time. What that does:
+//!
+//! | dropped | what happens |
+//! |---|---|
+//! | [`ResponseFuture`] | the call is cancelled: not sent if it was not yet, else stopped at the other side. [`detach`](ResponseFuture::detach) lets it run |
+//! | the last clone of a [`Channel`] | its connection drains: calls under way end |
+//! | a dial | it ends, and the connection is not made |
+//! | the future of [`Server::serve`] | all its connections end at once; [`drain`](ServerHandle::drain) is the kind way |
+//! | a drain that is waited for | it goes on |
+//! | a wait for the state of a connection, or a [`ping`](Peer::ping) | nothing |
+//!
+//! The other side of the first line: **a handler is dropped** at an `await` when its caller cancels, or its
+//! deadline passes. What has to run to its end goes into a task of its own.
+//!
+//! # Defaults
+//!
+//! | what | unless set | by |
+//! |---|---|---|
+//! | the deadline of a call | none | [`Context::set_timeout`] |
+//! | a dial | 10 s | [`Connector::dial_timeout`](client::Connector::dial_timeout) |
+//! | the peer's opening | 10 s | [`Options::handshake_timeout`] |
+//! | a silent peer is asked, and has to answer | after 30 s, within 10 s | [`Options::keepalive`] |
+//! | a peer that takes no bytes | 30 s | [`Options::write_stall`] |
+//! | a drain | 30 s | [`Options::drain_grace`] |
+//! | calls under way on a connection | 65 536 | [`Options::max_calls`] |
+//! | calls that wait for it | 32 768, then the oldest fails | [`Options::max_pending`], [`Options::overflow`] |
+//! | the longest body | 64 MiB | [`Limits::max_message`](wire::native::Limits::max_message) |
+//!
+//! The reasons stand where these are set. All queues of a connection and their bounds: [`conn`](conn#queues).
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `bincode` | yes | values as bincode 2, fixed-width integers: the default codec |
+//! | `json` | yes | values as JSON, so that tools in any language can talk to a server |
+//! | `postcard` | | values as postcard: varints, about a fifth smaller than bincode |
+//! | `msgpack` | | values as MessagePack |
+//! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
+//! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
+//! | `test` | | the network in memory with seeded faults, `transport::mem` |
 
 pub mod client;
 pub mod codec;
@@ -20,3 +125,8 @@ pub use self::{
     server::{Server, ServerHandle},
     transport::{Address, Endpoint},
 };
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

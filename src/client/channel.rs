@@ -11,8 +11,7 @@ use tower_service::Service;
 
 use super::Connector;
 use crate::{
-    Body, Endpoint, Error, Kind, Peer, Request, Response, ResponseFuture,
-    transport::InvalidEndpoint,
+    Body, Endpoint, Error, Peer, Request, Response, ResponseFuture, transport::InvalidEndpoint,
 };
 
 /// One connection to a server: a cheap `Clone` and a tower [`Service`], below all layers.
@@ -51,17 +50,14 @@ impl Channel {
     /// Connects by the default [`Connector`].
     ///
     /// # Errors
-    /// [`Kind::Invalid`] if this is no endpoint, [`Kind::Unreachable`] if the dial fails.
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the dial fails.
     pub async fn connect<E>(endpoint: E) -> Result<Self, Error>
     where
         E: TryInto<Endpoint>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(|error| {
-            let error: InvalidEndpoint = error.into();
-            Error::new(Kind::Invalid, error.to_string()).with_source(error)
-        })?;
-        Connector::new().call(endpoint).await
+        Connector::new().connect(endpoint).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::{
         Arc,
@@ -18,7 +18,7 @@ use super::Channel;
 use crate::{
     Address, Body, Endpoint, Error, Kind, Options, Request, Response, Stats,
     conn::{Builder, Unserved},
-    transport::{Dial, Io, TcpDialer},
+    transport::{Dial, InvalidEndpoint, Io, TcpDialer},
     wire::{Role, Wire, native::Native},
 };
 
@@ -30,13 +30,12 @@ use crate::{
 /// ```no_run
 /// use std::time::Duration;
 /// use steeple::{Error, Options, client::Connector};
-/// use tower::Service;
 ///
 /// # async fn example() -> Result<(), Error> {
-/// let mut connector = Connector::new()
+/// let connector = Connector::new()
 ///     .dial_timeout(Duration::from_secs(1))
 ///     .options(Options::new().max_pending(100));
-/// let channel = connector.call("tcp://127.0.0.1:7000".parse()?).await?;
+/// let channel = connector.connect("tcp://127.0.0.1:7000").await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -134,6 +133,26 @@ impl<D, S, W> Connector<D, S, W> {
             dial_errors: self.dials.failed.load(Ordering::Relaxed),
             ..Stats::default()
         }
+    }
+}
+
+impl<D, S, W> Connector<D, S, W>
+where
+    Self: Service<Endpoint, Response = Channel, Error = Error> + Clone,
+{
+    /// Dials an endpoint: the service's readiness and call in one, on a clone.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] if this is no endpoint, [`Kind::Unreachable`] if the dial fails.
+    pub async fn connect<E>(&self, endpoint: E) -> Result<Channel, Error>
+    where
+        E: TryInto<Endpoint>,
+        E::Error: Into<InvalidEndpoint>,
+    {
+        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        let mut connector = self.clone();
+        poll_fn(|cx| connector.poll_ready(cx)).await?;
+        connector.call(endpoint).await
     }
 }
 

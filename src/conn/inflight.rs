@@ -1,30 +1,28 @@
 //! The calls that this side has opened: a slab of slots, one per call, reused by one rule.
 //!
 //! ```text
-//!           queue              encode               answer          take
-//!   Free ──────────▶ Pending ──────────▶ Sent ───────────────▶ Done ──────▶ Free
-//!     │                 │      encode     │ ▲  deadline          │            ▲
-//!     └─────────────────┼────────────────▶┘ └───────────▶ Done, owed          │
-//!                       │                 │                  │ take           │
-//!                       │ give up         │ give up          ▼       answer   │
-//!                       └──▶ Free         └───────────────▶ Orphan ───────────┘
+//!           queue              encode               answer
+//!   Free ──────────▶ Pending ──────────▶ Sent ──────────────▶ Free
+//!     │                 │      encode     ▲ │                   ▲
+//!     └─────────────────┼─────────────────┘ │ give up, deadline │ answer
+//!                       │ give up, deadline ▼                   │
+//!                       └──▶ Free         Orphan ───────────────┘
 //! ```
 //!
 //! *The rule*: the wire id of a slot is free only when the answer has arrived **and** this side has stopped
-//! sending the request. A call that ends before it was answered leaves the answer owed: its slot holds
-//! the id until the peer has paid, so a late answer can never meet a younger call.
+//! sending the request. A call that ends before it was answered leaves an orphan, which holds the id until
+//! the peer has paid; so a late answer can never meet a younger call.
 //!
-//! Nothing here knows a socket or a clock.
+//! A caller waits at a [`Mailbox`] of its own, and results reach it past the lock, as [`Leavings`]. Nothing here
+//! knows a socket or a clock.
 
-use std::{
-    mem,
-    task::{Poll, Waker},
-};
+use std::{mem, sync::Arc};
 
 use super::{
     answer::bind,
     clock::Tick,
     leavings::Leavings,
+    mailbox::Mailbox,
     slot::{Place, Slot, Stage, Terms},
 };
 use crate::{
@@ -32,21 +30,21 @@ use crate::{
     wire::{Id, Role},
 };
 
-/// The calls without an answer, and the answers not taken yet.
+/// The calls without an answer.
 #[derive(Debug)]
 pub(super) struct InFlight {
     role: Role,
     slots: Vec<Slot>,
-    /// The first free slot, or the number of slots.
-    free: u32,
+    /// The free slot that has been free for longest, and the one that has for the shortest time: a mailbox that
+    /// was answered long ago is more likely to be done with.
+    free: Option<(u32, u32)>,
     pending: usize,
     owed: usize,
-    untaken: usize,
     /// Not later than the deadline of any call that waits.
     earliest: Tick,
 }
 
-/// What a caller holds of its call.
+/// Names a call: its slot, and the slot's generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     index: u32,
@@ -63,10 +61,10 @@ pub(super) enum Ending {
 }
 
 /// What an answer met.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Met {
-    /// A caller.
-    Caller {
+    /// A call that has not ended.
+    Call {
         /// Whether the request is still being sent, in chunks.
         sending: bool,
     },
@@ -86,10 +84,9 @@ impl InFlight {
         Self {
             role,
             slots: Vec::new(),
-            free: 0,
+            free: None,
             pending: 0,
             owed: 0,
-            untaken: 0,
             earliest: Tick::NEVER,
         }
     }
@@ -102,11 +99,6 @@ impl InFlight {
     /// Calls that were encoded and that the peer has not answered, whether or not anybody waits.
     pub(super) fn owed(&self) -> usize {
         self.owed
-    }
-
-    /// Whether no slot is taken.
-    pub(super) fn is_empty(&self) -> bool {
-        self.pending + self.owed + self.untaken == 0
     }
 
     /// Whether no call waits, and no answer is owed.
@@ -140,20 +132,35 @@ impl InFlight {
     }
 
     /// Takes the next slot for a call that is encoded.
-    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms) -> Key {
+    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
         self.owed += 1;
         self.insert(Stage::Sent, place, terms)
     }
 
     /// Takes the next slot for a call that is not encoded yet.
-    pub(super) fn insert_pending(&mut self, request: Box<Request<Body>>, terms: Terms) -> Key {
+    pub(super) fn insert_pending(
+        &mut self,
+        request: Box<Request<Body>>,
+        terms: Terms,
+    ) -> (Key, Arc<Mailbox>) {
         self.pending += 1;
         self.insert(Stage::Pending(request), Place::Bulk, terms)
     }
 
+    /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
+    pub(super) fn insert_one_way(&mut self) {
+        self.owed += 1;
+        let terms = Terms {
+            encoding: Encoding::RAW,
+            deadline: Tick::NEVER,
+            since: Tick::NEVER,
+        };
+        self.insert(Stage::Orphan, Place::Bulk, terms);
+    }
+
     /// The request of a pending call; `None` if the call has ended.
     pub(super) fn pending_request(&self, key: Key) -> Option<&Request<Body>> {
-        let slot = &self.slots[key.index as usize];
+        let slot = self.slots.get(key.index as usize)?;
         match &slot.stage {
             Stage::Pending(request) if slot.generation == key.generation => Some(request),
             _ => None,
@@ -164,25 +171,9 @@ impl InFlight {
     pub(super) fn promote(&mut self, key: Key, place: Place, leavings: &mut Leavings) {
         let slot = &mut self.slots[key.index as usize];
         slot.place = place;
-        let stage = if slot.detached {
-            Stage::Orphan
-        } else {
-            Stage::Sent
-        };
-        mem::replace(&mut slot.stage, stage).leave(leavings);
+        mem::replace(&mut slot.stage, Stage::Sent).leave(leavings);
         self.pending -= 1;
         self.owed += 1;
-    }
-
-    /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
-    pub(super) fn insert_one_way(&mut self) -> Key {
-        self.owed += 1;
-        let terms = Terms {
-            encoding: Encoding::RAW,
-            deadline: Tick::NEVER,
-            since: Tick::NEVER,
-        };
-        self.insert(Stage::Orphan, Place::Bulk, terms)
     }
 
     /// Says that the last chunk of a message is in an output. A message without an answer ends with that; the
@@ -197,32 +188,13 @@ impl InFlight {
         }
     }
 
-    /// The result of a call, or a promise to wake its caller.
-    pub(super) fn poll(
-        &mut self,
-        key: Key,
-        waker: &Waker,
-        leavings: &mut Leavings,
-    ) -> Poll<Result<Response<Body>, Error>> {
-        let slot = &mut self.slots[key.index as usize];
-        debug_assert_eq!(
-            slot.generation, key.generation,
-            "a caller outlived its slot"
-        );
-        if let Stage::Done { .. } = slot.stage {
-            return Poll::Ready(self.take(key.index));
-        }
-        if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            leavings.drop_waker(slot.waker.replace(waker.clone()));
-        }
-        Poll::Pending
-    }
-
-    /// Ends a call whose caller no longer waits. What was sent becomes an orphan; `None` if it had a result.
+    /// Ends a call whose caller no longer waits. What was sent becomes an orphan; `None` if it has ended.
     pub(super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) -> Option<Ending> {
         let id = self.id(key);
-        let slot = &mut self.slots[key.index as usize];
-        leavings.drop_waker(slot.waker.take());
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
         match slot.stage {
             Stage::Pending(_) => {
                 self.pending -= 1;
@@ -233,37 +205,18 @@ impl InFlight {
                 slot.stage = Stage::Orphan;
                 Some(Ending::Sent(id, slot.place))
             }
-            Stage::Done { .. } => {
-                leavings.drop_result(self.take(key.index));
-                None
-            }
             Stage::Free { .. } | Stage::Orphan => None,
         }
     }
 
-    /// Lets a call go on although nobody waits for its answer.
-    pub(super) fn detach(&mut self, key: Key, leavings: &mut Leavings) {
-        let slot = &mut self.slots[key.index as usize];
-        leavings.drop_waker(slot.waker.take());
-        match slot.stage {
-            Stage::Pending(_) => slot.detached = true,
-            Stage::Sent => slot.stage = Stage::Orphan,
-            Stage::Done { .. } => leavings.drop_result(self.take(key.index)),
-            Stage::Free { .. } | Stage::Orphan => {}
-        }
-    }
-
-    /// Frees the id of a call of which nothing was sent: no answer is owed.
+    /// Frees the id of an orphan of which nothing was sent: no answer is owed.
     pub(super) fn forgive(&mut self, id: Id) {
-        let Some((slot, index)) = self.find(id) else {
-            return;
-        };
-        match &mut slot.stage {
-            Stage::Done { owed, .. } if *owed => *owed = false,
-            Stage::Orphan => drop(self.release(index)),
-            _ => return,
+        if let Some((slot, index)) = self.find(id)
+            && let Stage::Orphan = slot.stage
+        {
+            self.release(index);
+            self.owed -= 1;
         }
-        self.owed -= 1;
     }
 
     /// Gives the peer's answer to its caller.
@@ -273,26 +226,29 @@ impl InFlight {
         result: Result<Response<Body>, Error>,
         leavings: &mut Leavings,
     ) -> Met {
-        let Some((slot, _)) = self.find(id) else {
+        let Some((slot, index)) = self.find(id) else {
             leavings.drop_result(result);
             return Met::Nothing;
         };
-        if !matches!(slot.stage, Stage::Sent) {
-            let owed = matches!(slot.stage, Stage::Orphan | Stage::Done { owed: true, .. });
-            self.forgive(id);
-            leavings.drop_result(result);
-            return if owed { Met::Late } else { Met::Nothing };
-        }
-        let result = bind(result, slot.terms.encoding);
-        slot.stage = Stage::Done {
-            result,
-            owed: false,
+        let met = match slot.stage {
+            Stage::Sent => {
+                leavings.deliver(&slot.mailbox, bind(result, slot.terms.encoding));
+                Met::Call {
+                    sending: slot.place == Place::Bulk,
+                }
+            }
+            Stage::Orphan => {
+                leavings.drop_result(result);
+                Met::Late
+            }
+            Stage::Pending(_) | Stage::Free { .. } => {
+                leavings.drop_result(result);
+                return Met::Nothing;
+            }
         };
-        leavings.wake(slot.waker.take());
-        let sending = slot.place == Place::Bulk;
         self.owed -= 1;
-        self.untaken += 1;
-        Met::Caller { sending }
+        self.release(index);
+        met
     }
 
     /// Ends a pending call with an error, if it has not ended.
@@ -309,26 +265,21 @@ impl InFlight {
         self.next_waiting(from, |slot| slot.terms.deadline <= now)
     }
 
-    /// The next call, from slot `from` on, that has no result: the slot and what it is.
+    /// The next call, from slot `from` on, that has not ended: the slot and what it is.
     pub(super) fn next_unfinished(&self, from: u32) -> Option<(u32, Ending)> {
         self.next_waiting(from, |_| true)
     }
 
-    /// Ends the call in a slot, which waits, with an error. If it was sent, its answer stays owed.
+    /// Ends the call in a slot with an error. If it was sent, its answer stays owed.
     pub(super) fn fail(&mut self, index: u32, error: Error, leavings: &mut Leavings) {
         let slot = &mut self.slots[index as usize];
-        let owed = matches!(slot.stage, Stage::Sent);
-        let done = Stage::Done {
-            result: Err(error),
-            owed,
-        };
-        mem::replace(&mut slot.stage, done).leave(leavings);
-        leavings.wake(slot.waker.take());
-        let detached = slot.detached;
-        self.pending -= usize::from(!owed);
-        self.untaken += 1;
-        if detached {
-            leavings.drop_result(self.take(index));
+        leavings.deliver(&slot.mailbox, Err(error));
+        match slot.stage {
+            Stage::Sent => slot.stage = Stage::Orphan,
+            _ => {
+                self.pending -= 1;
+                self.release(index).leave(leavings);
+            }
         }
     }
 
@@ -342,77 +293,73 @@ impl InFlight {
     /// Writes all debts off: the peer will answer nothing any more.
     pub(super) fn forgive_all(&mut self) {
         for index in 0..self.slots.len() as u32 {
-            match &mut self.slots[index as usize].stage {
-                Stage::Done { owed, .. } => *owed = false,
-                Stage::Orphan => drop(self.release(index)),
-                _ => {}
+            if let Stage::Orphan = self.slots[index as usize].stage {
+                self.release(index);
             }
         }
         self.owed = 0;
     }
 
-    /// Gives the memory of an empty slab back.
+    /// Gives the memory of an idle slab back.
     pub(super) fn shrink(&mut self) {
-        if self.is_empty() {
+        if self.is_idle() {
             *self = Self::new(self.role);
         }
     }
 
     fn next_key(&self) -> Key {
-        let vacant = self.slots.get(self.free as usize);
+        let index = self
+            .free
+            .map_or(self.slots.len() as u32, |(oldest, _)| oldest);
+        let vacant = self.slots.get(index as usize);
         Key {
-            index: self.free,
+            index,
             generation: vacant.map_or(0, |slot| slot.generation),
         }
     }
 
-    fn insert(&mut self, stage: Stage, place: Place, terms: Terms) -> Key {
+    fn insert(&mut self, stage: Stage, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
         let key = self.next_key();
         self.earliest = self.earliest.min(terms.deadline);
-        if let Some(slot) = self.slots.get_mut(key.index as usize) {
-            let Stage::Free { next } = slot.stage else {
-                unreachable!("the free list holds free slots only");
-            };
-            self.free = next;
-            slot.terms = terms;
-            slot.place = place;
-            slot.detached = false;
-            slot.stage = stage;
-        } else {
-            self.free += 1;
+        let Some((oldest, newest)) = self.free else {
+            let mailbox = Arc::<Mailbox>::default();
             self.slots.push(Slot {
                 generation: key.generation,
                 terms,
                 place,
-                waker: None,
-                detached: false,
                 stage,
+                mailbox: mailbox.clone(),
             });
+            return (key, mailbox);
+        };
+        let slot = &mut self.slots[oldest as usize];
+        let Stage::Free { next } = slot.stage else {
+            unreachable!("the free list holds free slots only");
+        };
+        self.free = (oldest != newest).then_some((next, newest));
+        slot.terms = terms;
+        slot.place = place;
+        slot.stage = stage;
+        match Arc::get_mut(&mut slot.mailbox) {
+            Some(mailbox) => mailbox.renew(),
+            // Its last caller has not taken its answer yet.
+            None => slot.mailbox = Arc::default(),
         }
-        key
+        (key, slot.mailbox.clone())
     }
 
     /// Frees a slot.
     fn release(&mut self, index: u32) -> Stage {
+        self.free = match self.free {
+            Some((oldest, newest)) => {
+                self.slots[newest as usize].stage = Stage::Free { next: index };
+                Some((oldest, index))
+            }
+            None => Some((index, index)),
+        };
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        slot.waker = None;
-        let next = mem::replace(&mut self.free, index);
-        mem::replace(&mut slot.stage, Stage::Free { next })
-    }
-
-    /// Takes the result out of a slot that is done, and frees it unless an answer is owed.
-    fn take(&mut self, index: u32) -> Result<Response<Body>, Error> {
-        self.untaken -= 1;
-        let slot = &mut self.slots[index as usize];
-        let stage = match slot.stage {
-            Stage::Done { owed: true, .. } => mem::replace(&mut slot.stage, Stage::Orphan),
-            _ => self.release(index),
-        };
-        match stage {
-            Stage::Done { result, .. } => result,
-            _ => unreachable!("only a slot that is done is taken from"),
-        }
+        mem::replace(&mut slot.stage, Stage::Free { next: index })
     }
 
     /// The slot that an id names, unless it is free or another call's by now.

@@ -1,64 +1,71 @@
 //! What must be done past a lock.
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
+use super::mailbox::Mailbox;
 use crate::{Body, Error, Request, Response};
 
-/// What leaves the outbox, to be woken or dropped only when its lock is released: both may run code of the user's.
+/// What leaves the outbox, to be delivered, woken or dropped only when its lock is released: all of it may run code
+/// of the user's.
 ///
 /// [`settle`](Self::settle) does it, and so does dropping.
 #[derive(Debug, Default)]
 pub(super) struct Leavings {
-    /// Most often there is one task to wake and nothing else, and no need for an allocation.
-    first: Option<Waker>,
+    driver: Option<Waker>,
+    // Most callers leave nothing else, and need no allocation.
     rest: Option<Box<Rest>>,
 }
 
 #[derive(Debug, Default)]
 struct Rest {
-    wake: Vec<Waker>,
-    wakers: Vec<Waker>,
+    deliveries: Vec<(Arc<Mailbox>, Result<Response<Body>, Error>)>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they come in boxes, and a box is one word to move"
+    )]
     requests: Vec<Box<Request<Body>>>,
     results: Vec<Result<Response<Body>, Error>>,
 }
 
 impl Leavings {
-    /// Adds a task to be woken.
-    pub(super) fn wake(&mut self, waker: Option<Waker>) {
-        match &self.first {
-            None => self.first = waker,
-            Some(_) => self.rest().wake.extend(waker),
-        }
+    /// Adds the driver, to be woken.
+    pub(super) fn wake(&mut self, driver: Option<Waker>) {
+        self.driver = driver;
     }
 
-    /// Wakes and drops, and keeps the memory. To be called without the lock.
-    pub(super) fn settle(&mut self) {
-        if let Some(first) = self.first.take() {
-            first.wake();
-        }
-        if let Some(rest) = &mut self.rest {
-            rest.wake.drain(..).for_each(Waker::wake);
-            rest.wakers.clear();
-            rest.requests.clear();
-            rest.results.clear();
-        }
+    /// Adds a result, to be delivered.
+    pub(super) fn deliver(
+        &mut self,
+        mailbox: &Arc<Mailbox>,
+        result: Result<Response<Body>, Error>,
+    ) {
+        self.rest().deliveries.push((mailbox.clone(), result));
     }
 
-    /// Adds a request to be dropped.
+    /// Adds a request, to be dropped.
     pub(super) fn drop_request(&mut self, request: Box<Request<Body>>) {
         self.rest().requests.push(request);
     }
 
-    /// Adds a waker to be dropped.
-    pub(super) fn drop_waker(&mut self, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.rest().wakers.push(waker);
-        }
-    }
-
-    /// Adds a result to be dropped.
+    /// Adds a result that nobody waits for, to be dropped.
     pub(super) fn drop_result(&mut self, result: Result<Response<Body>, Error>) {
         self.rest().results.push(result);
+    }
+
+    /// Delivers, wakes and drops, and keeps the memory. To be called without the lock.
+    pub(super) fn settle(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            for (mailbox, result) in rest.deliveries.drain(..) {
+                if let Some(waker) = mailbox.deliver(result) {
+                    waker.wake();
+                }
+            }
+            rest.requests.clear();
+            rest.results.clear();
+        }
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
     }
 
     fn rest(&mut self) -> &mut Rest {

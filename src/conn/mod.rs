@@ -44,6 +44,7 @@ mod driver;
 mod inflight;
 mod job;
 mod leavings;
+mod mailbox;
 mod options;
 mod outbox;
 mod peer;

@@ -143,7 +143,7 @@ impl Service<Request<Body>> for Peer {
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
         match self.shared.call(request) {
-            Ok(key) => ResponseFuture::waiting(self.shared.clone(), key),
+            Ok((key, mailbox)) => ResponseFuture::waiting(self.shared.clone(), key, mailbox),
             Err(error) => ResponseFuture::ready(Err(error)),
         }
     }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{inflight::Key, shared::Shared};
+use super::{inflight::Key, mailbox::Mailbox, shared::Shared};
 use crate::{Body, Error, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
@@ -20,17 +20,25 @@ use crate::{Body, Error, Response};
 pub struct ResponseFuture(State);
 
 enum State {
-    /// The call has a slot, which is freed when its result is taken or this is dropped.
-    Waiting { shared: Arc<Shared>, key: Key },
-    /// There is a result and no slot.
+    /// The call was made.
+    Waiting {
+        shared: Arc<Shared>,
+        key: Key,
+        mailbox: Arc<Mailbox>,
+    },
+    /// There is a result, and there was no call.
     Ready(Result<Response<Body>, Error>),
     /// The result was taken.
     Taken,
 }
 
 impl ResponseFuture {
-    pub(super) fn waiting(shared: Arc<Shared>, key: Key) -> Self {
-        Self(State::Waiting { shared, key })
+    pub(super) fn waiting(shared: Arc<Shared>, key: Key, mailbox: Arc<Mailbox>) -> Self {
+        Self(State::Waiting {
+            shared,
+            key,
+            mailbox,
+        })
     }
 
     pub(super) fn ready(result: Result<Response<Body>, Error>) -> Self {
@@ -39,8 +47,8 @@ impl ResponseFuture {
 
     /// Lets the call run to its end although nobody waits for the answer.
     pub fn detach(mut self) {
-        if let State::Waiting { shared, key } = std::mem::replace(&mut self.0, State::Taken) {
-            shared.detach(key);
+        if let State::Waiting { mailbox, .. } = std::mem::replace(&mut self.0, State::Taken) {
+            mailbox.close();
         }
     }
 }
@@ -49,8 +57,8 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Waiting { shared, key } = &self.0 {
-            let poll = shared.poll(*key, cx.waker());
+        if let State::Waiting { mailbox, .. } = &self.0 {
+            let poll = mailbox.poll(cx.waker());
             if poll.is_ready() {
                 self.0 = State::Taken;
             }
@@ -65,7 +73,13 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Waiting { shared, key } = &self.0 {
+        if let State::Waiting {
+            shared,
+            key,
+            mailbox,
+        } = &self.0
+            && mailbox.close()
+        {
             shared.abandon(*key);
         }
     }

@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Poll, Waker},
+    task::Waker,
 };
 
 use tokio::{
@@ -19,6 +19,7 @@ use super::{
     inflight::Key,
     job::Reply,
     leavings::Leavings,
+    mailbox::Mailbox,
     outbox::{Outbox, Phase, Wish},
 };
 use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};
@@ -103,7 +104,7 @@ impl Shared {
     }
 
     /// Begins a call.
-    pub(super) fn call(&self, request: Request<Body>) -> Result<Key, Error> {
+    pub(super) fn call(&self, request: Request<Body>) -> Result<(Key, Arc<Mailbox>), Error> {
         let cx = request.cx();
         let now = match cx.deadline() {
             // The stamp of a first attempt is fresh enough: what the peer is told is at most too long.
@@ -120,7 +121,7 @@ impl Shared {
         let mut outbox = self.outbox();
         let result = match outbox.call(&request, now) {
             Ok(None) => outbox.wait(Box::new(request), now, &mut leavings),
-            Ok(Some(key)) => Ok(key),
+            Ok(Some(call)) => Ok(call),
             Err(error) => Err(error),
         };
         leavings.wake(outbox.rouse());
@@ -137,22 +138,10 @@ impl Shared {
         result
     }
 
-    /// The result of a call, or a promise to wake its caller.
-    pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Response<Body>, Error>> {
-        let mut leavings = Leavings::default();
-        self.outbox().poll_call(key, waker, &mut leavings)
-    }
-
     /// Ends a call whose caller no longer waits.
     pub(super) fn abandon(&self, key: Key) {
         let mut leavings = Leavings::default();
         self.outbox().abandon(key, &mut leavings);
-    }
-
-    /// Lets a call go on although nobody waits for its answer.
-    pub(super) fn detach(&self, key: Key) {
-        let mut leavings = Leavings::default();
-        self.outbox().detach(key, &mut leavings);
     }
 
     /// A handler's task has an answer.

@@ -1,28 +1,30 @@
 //! What is known of one call without an answer.
 
-use std::task::Waker;
+use std::sync::Arc;
 
-use super::{clock::Tick, leavings::Leavings};
-use crate::{Body, Encoding, Error, Request, Response};
+use super::{clock::Tick, leavings::Leavings, mailbox::Mailbox};
+use crate::{Body, Encoding, Request};
 
 /// Where the message of a sent call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the bulk lane, or part of it.
     Bulk,
-    /// The last chunk is in an output; the stream has taken the whole when it has taken `end` bytes.
+    /// Its last chunk is in output number `batch`, before flat position `end`.
     Chunked {
-        /// Counted from the beginning of the connection.
-        end: u64,
-    },
-    /// In output number `batch`, from flat position `at` on.
-    Output {
         /// Outputs are numbered in the order in which they are written.
-        batch: u32,
+        batch: u64,
         /// A flat position.
-        at: usize,
+        end: usize,
+    },
+    /// All of it is in output number `batch`, between two flat positions.
+    Output {
         /// As above.
-        end: u64,
+        batch: u64,
+        /// Where it begins.
+        at: usize,
+        /// Where it ends.
+        end: usize,
     },
 }
 
@@ -43,40 +45,37 @@ pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) terms: Terms,
     pub(super) place: Place,
-    pub(super) waker: Option<Waker>,
-    /// Whether nobody waits although the call is to be made.
-    pub(super) detached: bool,
     pub(super) stage: Stage,
+    pub(super) mailbox: Arc<Mailbox>,
 }
 
 /// How far the call in a slot is; the drawing is in [`inflight`](super::inflight).
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// There is none.
     Free {
+        /// The slot that was freed next after this one, if this is not the last.
         next: u32,
     },
+    /// It waits to be encoded.
     Pending(Box<Request<Body>>),
+    /// It waits for its answer.
     Sent,
+    /// It has ended, and its answer is owed.
     Orphan,
-    Done {
-        result: Result<Response<Body>, Error>,
-        owed: bool,
-    },
 }
 
 impl Stage {
     /// Leaves the slab with what was in it.
     pub(super) fn leave(self, leavings: &mut Leavings) {
-        match self {
-            Self::Pending(request) => leavings.drop_request(request),
-            Self::Done { result, .. } => leavings.drop_result(result),
-            Self::Free { .. } | Self::Sent | Self::Orphan => {}
+        if let Self::Pending(request) = self {
+            leavings.drop_request(request);
         }
     }
 }
 
 impl Slot {
-    /// Whether a caller waits for this call.
+    /// Whether this call has still to end.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Pending(_) | Stage::Sent)
     }

@@ -146,12 +146,12 @@ impl State {
         self.opened = true;
     }
 
-    /// Bytes came in, and ended between two frames or within one.
-    pub(super) fn read(&mut self, now: Tick, frames: usize, between_frames: bool) {
+    /// Bytes came in: whether a frame has ended with them, and whether the last of them did not begin another.
+    pub(super) fn read(&mut self, now: Tick, frame_ended: bool, between_frames: bool) {
         self.last_read = now;
         if between_frames {
             self.partial_since = None;
-        } else if frames > 0 || self.partial_since.is_none() {
+        } else if frame_ended || self.partial_since.is_none() {
             self.partial_since = Some(now);
         }
     }
@@ -351,7 +351,7 @@ mod tests {
     fn an_answered_ping_starts_the_interval_anew() {
         let mut state = opened(Options::new());
         state.act(Tick::new(30 * SECOND), || None);
-        state.read(Tick::new(31 * SECOND), 1, true);
+        state.read(Tick::new(31 * SECOND), true, true);
         state.pong();
         assert_eq!(state.next(), Tick::new(61 * SECOND));
     }
@@ -359,10 +359,10 @@ mod tests {
     #[test]
     fn a_dripping_frame_is_given_its_time_and_no_more() {
         let mut state = opened(Options::new().no_keepalive());
-        state.read(Tick::new(SECOND), 0, false);
-        state.read(Tick::new(2 * SECOND), 0, false);
+        state.read(Tick::new(SECOND), false, false);
+        state.read(Tick::new(2 * SECOND), false, false);
         assert_eq!(state.next(), Tick::new(31 * SECOND));
-        state.read(Tick::new(3 * SECOND), 1, false);
+        state.read(Tick::new(3 * SECOND), true, false);
         assert_eq!(
             state.next(),
             Tick::new(33 * SECOND),

@@ -11,7 +11,6 @@ use crate::{Body, Error, Execution, Kind, Request, Response};
 
 /// Answers every call that its method is not known: what a client serves unless told otherwise.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct Unserved;
 
 impl Service<Request<Body>> for Unserved {

@@ -40,7 +40,7 @@ impl ServerHandle {
         &self.address
     }
 
-    /// The clients that are connected now.
+    /// The clients that are connected now, in the order in which they came.
     pub fn peers(&self) -> Vec<Peer> {
         self.registry.peers()
     }

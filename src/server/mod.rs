@@ -29,12 +29,12 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// let server = Server::bind("tcp://127.0.0.1:0").await?;
-/// let (address, handle) = (server.local_address().to_string(), server.handle());
+/// let handle = server.handle();
 /// let serving = tokio::spawn(server.serve(service_fn(async |request: Request| {
 ///     Ok::<_, Error>(Response::new(request.into_body()))
 /// })));
 ///
-/// let mut channel = Channel::connect(&*address).await?;
+/// let mut channel = Channel::connect(handle.address()).await?;
 /// let response = channel.call(Request::new("Echo", Body::from("hello"))).await?;
 /// assert_eq!(response.body().as_bytes(), "hello");
 ///
@@ -65,10 +65,7 @@ impl Server {
         E: TryInto<Endpoint>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(|error| {
-            let error: InvalidEndpoint = error.into();
-            Error::new(Kind::Invalid, error.to_string()).with_source(error)
-        })?;
+        let endpoint = endpoint.try_into().map_err(Into::into)?;
         let listener = TcpListener::bind(&endpoint).await.map_err(|error| {
             Error::new(Kind::Unavailable, format!("cannot listen on {endpoint}")).with_source(error)
         })?;

@@ -1,7 +1,7 @@
 //! The connections of a server.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Registry {
 
 #[derive(Debug, Default)]
 struct Inner {
-    peers: HashMap<u64, Peer>,
+    peers: BTreeMap<u64, Peer>,
     last: u64,
     past: Stats,
 }

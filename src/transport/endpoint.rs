@@ -11,6 +11,9 @@ use std::{
     sync::Arc,
 };
 
+use super::Address;
+use crate::Kind;
+
 /// A place to dial or to listen on, such as `tcp://10.0.0.1:7000`. Cheap to clone.
 ///
 /// | form | is |
@@ -118,6 +121,15 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
+/// What a listener reports can be dialled, unless a transport of one's own has named it.
+impl TryFrom<&Address> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(address: &Address) -> Result<Self, InvalidEndpoint> {
+        address.to_string().parse()
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         let text = format!("tcp://{address}");
@@ -156,6 +168,13 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({})", self.text)
+    }
+}
+
+/// [`Kind::Invalid`], with this as the cause: whoever wrote the endpoint has to change it.
+impl From<InvalidEndpoint> for crate::Error {
+    fn from(error: InvalidEndpoint) -> Self {
+        Self::new(Kind::Invalid, error.to_string()).with_source(error)
     }
 }
 
@@ -353,6 +372,27 @@ mod tests {
             assert!(error.contains(expected), "{error}");
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn an_address_can_be_dialled_unless_it_is_of_a_transport_of_ones_own() {
+        let address = Address::Mem("server".into());
+        assert_eq!(
+            Endpoint::try_from(&address).unwrap().as_str(),
+            "mem://server"
+        );
+        let error = Endpoint::try_from(&Address::Other("COM1".into())).unwrap_err();
+        assert!(error.to_string().contains("COM1"), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_endpoint_is_an_error_of_that_kind_with_the_same_text() {
+        let invalid = "localhost:80".parse::<Endpoint>().unwrap_err();
+        let error = crate::Error::from(invalid.clone());
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (Kind::Invalid, invalid.to_string())
+        );
     }
 
     #[test]

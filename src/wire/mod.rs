@@ -188,6 +188,10 @@ pub trait Decoder: Send {
     /// the decoder not used again. Nothing is allocated from a length that the peer only announced.
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Violation>;
 
+    /// How many frames of the wire were read to their ends, those included that gave no [`Frame`]: the
+    /// measure of a peer that sends, however slowly, against one that only drips.
+    fn frames(&self) -> u64;
+
     /// Whether the bytes taken so far end between two frames.
     fn is_between_frames(&self) -> bool;
 }

@@ -54,6 +54,11 @@ impl Out {
         (self.read..self.flat.len()).contains(&at)
     }
 
+    /// Whether everything before flat position `at` has been read out, slices included.
+    pub fn is_read_to(&self, at: usize) -> bool {
+        self.read >= at && self.slices.front().is_none_or(|slice| slice.0 > at)
+    }
+
     /// Adds bytes by copying them.
     pub fn put(&mut self, bytes: &[u8]) {
         self.flat.extend_from_slice(bytes);
@@ -184,6 +189,18 @@ mod tests {
         assert_eq!(out.remove_slice(4), 11);
         assert_eq!(out.remove_slice(5), 0);
         assert_eq!(out.copy_to_bytes(out.len()), "headtailabcat the end");
+    }
+
+    #[test]
+    fn what_was_read_out_includes_the_slice_at_its_end() {
+        let (mut out, _) = filled();
+        assert!(out.is_read_to(0));
+        out.advance(4 + 10);
+        assert!(!out.is_read_to(4));
+        out.advance(1);
+        assert!(out.is_read_to(4) && !out.is_read_to(5));
+        out.advance(4 + 3 + 10);
+        assert!(out.is_read_to(out.flat_len()));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! Messages that come in pieces, and those that are refused on the way.
 
+use bytes::BytesMut;
 use steeple::{
     Execution, Kind, Origin,
     wire::{
@@ -9,7 +10,7 @@ use steeple::{
     },
 };
 
-use crate::support::{Line, call, call_back, failed, frame, json, one, refused};
+use crate::support::{Line, call, call_back, drain, failed, frame, json, one, refused};
 
 const MORE: u8 = flag::MORE;
 const END: u8 = flag::END;
@@ -285,4 +286,23 @@ fn refused_messages_that_never_end_are_bounded() {
     }
     let error = line.violation(&begin_as(200_000, 6, b""));
     assert!(error.contains("max_calls (65536)"), "{error}");
+}
+
+#[test]
+fn frames_are_counted_when_they_end_whether_or_not_they_say_something() {
+    let mut line = Line::new();
+    let mut bytes = frame(kind::PAD, 0, 0, 0, 0, b"pad");
+    bytes.extend(begin(5, b"abc"));
+    bytes.extend(frame(kind::DATA, 0, 0, 2, 0, b"d"));
+    let mut input = BytesMut::new();
+    let mut ends = Vec::new();
+    for (at, byte) in (1..).zip(&bytes) {
+        let before = line.decoder.frames();
+        input.extend_from_slice(&[*byte]);
+        drain(&mut line.decoder, &mut input).unwrap();
+        if line.decoder.frames() > before {
+            ends.push(at);
+        }
+    }
+    assert_eq!(ends, [19, 19 + 27, 19 + 27 + 17]);
 }

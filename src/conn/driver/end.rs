@@ -202,8 +202,7 @@ where
             outbox.answer(*reply, result.as_ref());
         }
         let text = cause.to_string();
-        let writing = usable.then_some(&mut self.writing);
-        outbox.close(cause, writing, &mut self.leavings);
+        outbox.close(cause, &mut self.writing, usable, &mut self.leavings);
         if let Some(reason) = tell {
             outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
         }

@@ -147,7 +147,6 @@ where
 impl Counted {
     /// Adds what was counted to what is known.
     pub(super) fn add_to(self, outbox: &mut Outbox) {
-        outbox.wrote(self.bytes_written);
         let stats = outbox.stats_mut();
         stats.bytes_read += self.bytes_read;
         stats.read_calls += self.read_calls;

@@ -56,6 +56,7 @@ where
             }
             self.now = Instant::now();
         }
+        let before = self.decoder.frames();
         let mut frames = 0;
         while frames < FRAMES_PER_TURN
             && let Some(frame) = self.decoder.decode(&mut self.input)?
@@ -65,7 +66,8 @@ where
         }
         self.more_frames = frames == FRAMES_PER_TURN;
         let between = self.input.is_empty() && self.decoder.is_between_frames();
-        self.state.read(self.clock.tick(self.now), frames, between);
+        let whole = self.decoder.frames() > before;
+        self.state.read(self.clock.tick(self.now), whole, between);
         Ok(true)
     }
 

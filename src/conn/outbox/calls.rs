@@ -1,6 +1,6 @@
 //! What callers do with an outbox.
 
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -9,6 +9,7 @@ use super::{
         clock::Tick,
         inflight::{Ending, Key},
         leavings::Leavings,
+        mailbox::Mailbox,
         options::Overflow,
         slot::Terms,
     },
@@ -16,7 +17,7 @@ use super::{
     output::Retracted,
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    Body, Carry, Encoding, Error, Execution, Kind, Request,
     wire::{Out, Reason},
 };
 
@@ -29,7 +30,7 @@ impl Outbox {
         &mut self,
         request: &Request<Body>,
         now: Option<Instant>,
-    ) -> Result<Option<Key>, Error> {
+    ) -> Result<Option<(Key, Arc<Mailbox>)>, Error> {
         self.check_open()
             .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
         if self.calls.pending() > 0 || !self.has_room() {
@@ -60,16 +61,16 @@ impl Outbox {
         request: Box<Request<Body>>,
         now: Option<Instant>,
         leavings: &mut Leavings,
-    ) -> Result<Key, Error> {
+    ) -> Result<(Key, Arc<Mailbox>), Error> {
         if let Err(error) = self.make_room_to_wait(leavings) {
             self.stats.calls.count(Err(error.kind()));
             leavings.drop_request(request);
             return Err(error);
         }
         let terms = self.terms(&request, now);
-        let key = self.calls.insert_pending(request, terms);
+        let (key, mailbox) = self.calls.insert_pending(request, terms);
         self.pending.push_back(key);
-        Ok(key)
+        Ok((key, mailbox))
     }
 
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
@@ -98,16 +99,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// The result of a call, or a promise to wake its caller.
-    pub(in super::super) fn poll_call(
-        &mut self,
-        key: Key,
-        waker: &Waker,
-        leavings: &mut Leavings,
-    ) -> Poll<Result<Response<Body>, Error>> {
-        self.calls.poll(key, waker, leavings)
-    }
-
     /// Ends a call whose caller no longer waits. What has not gone out never will, and what has is taken back.
     pub(in super::super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) {
         let Some(ending) = self.calls.abandon(key, leavings) else {
@@ -119,11 +110,6 @@ impl Outbox {
             self.calls.forgive(id);
         }
         leavings.wake(self.rouse());
-    }
-
-    /// Lets a call go on although nobody waits for its answer.
-    pub(in super::super) fn detach(&mut self, key: Key, leavings: &mut Leavings) {
-        self.calls.detach(key, leavings);
     }
 
     /// Encodes pending calls while there is room.

@@ -45,11 +45,7 @@ pub(super) struct Outbox {
 
     out: Out,
     /// The number of `out`; the driver writes the one before it.
-    batch: u32,
-    /// How many bytes of the connection come before `out`.
-    base: u64,
-    /// How many bytes of the connection the stream has taken.
-    written: u64,
+    batch: u64,
 
     calls: InFlight,
     /// Calls in the order in which they wait, among them some that have ended since.
@@ -128,8 +124,6 @@ impl Outbox {
             wish: Wish::Run,
             out: Out::new(options.flatten_below),
             batch: 0,
-            base: 0,
-            written: 0,
             calls: InFlight::new(role),
             pending: VecDeque::new(),
             bulk_requests: 0,

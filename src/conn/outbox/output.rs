@@ -1,5 +1,7 @@
 //! What the driver does with an outbox.
 
+use std::collections::VecDeque;
+
 use super::{
     super::{
         cause::Cause,
@@ -48,14 +50,8 @@ impl Outbox {
             self.chunked(id);
         }
         std::mem::swap(&mut self.out, empty);
-        self.base += empty.len() as u64;
-        self.batch = self.batch.wrapping_add(1);
+        self.batch += 1;
         self.refusal_bytes = 0;
-    }
-
-    /// Notes how much the stream has taken.
-    pub(in super::super) fn wrote(&mut self, bytes: u64) {
-        self.written += bytes;
     }
 
     /// Requests of the peer that were answered by tasks.
@@ -82,7 +78,7 @@ impl Outbox {
     ) {
         let outcome = result.as_ref().map(drop).map_err(Error::kind);
         match self.calls.answer(id, result, leavings) {
-            Met::Caller { sending } => {
+            Met::Call { sending } => {
                 self.stats.calls.count(outcome);
                 // An early answer: the peer does not want the rest, and the id must not be used before it
                 // knows that no more comes.
@@ -94,22 +90,21 @@ impl Outbox {
         }
     }
 
-    /// Ends everything. If more is going to be written, what can be taken out of it is; if not, what the
-    /// stream has not taken was not sent.
+    /// Ends everything. If `writing` is still going to be written, what can be taken out of it is; if not,
+    /// what the stream has not taken was not sent.
     pub(in super::super) fn close(
         &mut self,
         cause: Cause,
-        mut writing: Option<&mut Out>,
+        writing: &mut Out,
+        usable: bool,
         leavings: &mut Leavings,
     ) {
         let mut from = 0;
         while let Some((index, ending)) = self.calls.next_unfinished(from) {
             from = index + 1;
-            let sent = match &mut writing {
-                Some(writing) => {
-                    self.retract(ending, Some(writing), Reason::Now) == Retracted::Sent
-                }
-                None => self.is_taken(ending),
+            let sent = match usable {
+                true => self.retract(ending, Some(writing), Reason::Now) == Retracted::Sent,
+                false => self.is_taken(ending, writing),
             };
             let error = cause.error(sent);
             self.stats.calls.count(Err(error.kind()));
@@ -126,8 +121,8 @@ impl Outbox {
         if self.out.is_empty() {
             self.out.clear(KEPT);
         }
-        if self.pending.is_empty() {
-            self.pending = Default::default();
+        if self.calls.is_idle() {
+            self.pending = VecDeque::new();
         }
     }
 
@@ -151,7 +146,7 @@ impl Outbox {
                 let out = if batch == self.batch {
                     Some(&mut self.out)
                 } else {
-                    let next = batch.wrapping_add(1) == self.batch;
+                    let next = batch + 1 == self.batch;
                     writing.filter(|writing| next && writing.is_unread(at))
                 };
                 match out.is_some_and(|out| self.encoder.void(at, out)) {
@@ -179,7 +174,7 @@ impl Outbox {
             Lane::Whole => Place::Output {
                 batch: self.batch,
                 at,
-                end: self.base + self.out.len() as u64,
+                end: self.out.flat_len(),
             },
             Lane::Bulk => {
                 self.bulk_requests += 1;
@@ -188,12 +183,17 @@ impl Outbox {
         }
     }
 
-    /// Whether the stream has taken the whole request of a call.
-    fn is_taken(&self, ending: Ending) -> bool {
+    /// Whether the stream has taken the whole request of a call. `writing` is what the driver writes.
+    fn is_taken(&self, ending: Ending, writing: &Out) -> bool {
         match ending {
             Ending::Pending | Ending::Sent(_, Place::Bulk) => false,
-            Ending::Sent(_, Place::Chunked { end } | Place::Output { end, .. }) => {
-                self.written >= end
+            Ending::Sent(_, Place::Chunked { batch, end } | Place::Output { batch, end, .. }) => {
+                match self.batch - batch {
+                    0 => false,
+                    1 => writing.is_empty() || writing.is_read_to(end),
+                    // One output is written before the next is taken.
+                    _ => true,
+                }
             }
         }
     }
@@ -213,7 +213,10 @@ impl Outbox {
             return;
         }
         self.bulk_requests -= 1;
-        let end = self.base + self.out.len() as u64;
-        self.calls.chunked(id, Place::Chunked { end });
+        let place = Place::Chunked {
+            batch: self.batch,
+            end: self.out.flat_len(),
+        };
+        self.calls.chunked(id, place);
     }
 }

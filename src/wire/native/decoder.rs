@@ -31,6 +31,8 @@ pub struct NativeDecoder {
     plain_below: usize,
     served: Vec<Encoding>,
     state: State,
+    /// How many frames were read to their ends.
+    frames: u64,
     /// Whether the peer's HELLO was read.
     greeted: bool,
     bindings: Incoming,
@@ -76,6 +78,7 @@ impl NativeDecoder {
             plain_below: COPY_BELOW.min(limits.max_message as usize),
             served: hello.encodings,
             state: State::Preface,
+            frames: 0,
             greeted: false,
             bindings: Incoming::new(hello.max_bindings),
             assembly: Assembly::new(limits),
@@ -108,6 +111,7 @@ impl NativeDecoder {
         if input.len() < end {
             return Ok(Step::Wait);
         }
+        self.frames += 1;
         if let Some(sort) = Sort::of(header.kind) {
             return self.message(sort, header, input);
         }
@@ -279,6 +283,7 @@ impl NativeDecoder {
             return Ok(Step::Wait);
         }
         self.state = State::Header;
+        self.frames += 1;
         let whole = if end { self.assembly.finish(id) } else { None };
         Ok(whole.into())
     }
@@ -289,6 +294,7 @@ impl NativeDecoder {
         match left - taken as u32 {
             0 => {
                 self.state = State::Header;
+                self.frames += 1;
                 Step::Next
             }
             left => {
@@ -313,6 +319,7 @@ impl Decoder for NativeDecoder {
                     &self.served,
                 )
             {
+                self.frames += 1;
                 return Ok(Some(frame));
             }
             let step = match self.state {
@@ -331,6 +338,10 @@ impl Decoder for NativeDecoder {
                 Step::Yield(frame) => return Ok(Some(frame)),
             }
         }
+    }
+
+    fn frames(&self) -> u64 {
+        self.frames
     }
 
     fn is_between_frames(&self) -> bool {

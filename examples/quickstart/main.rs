@@ -1,0 +1,80 @@
+//! The whole road in one process: a server on a TCP socket, a stack of layers over one connection to it, and
+//! whatever can happen to a call – 100 000 of them pipelined, errors, cancels, deadlines, large bodies, calls
+//! in the other direction, and an orderly end.
+//!
+//! Every answer is checked. The exit status is 0 only if each was right and the writes were few.
+//!
+//! ```sh
+//! cargo run --release --example quickstart
+//! ```
+//!
+//! `api` is what both sides agree on, `service` what a server is: a function. `client` puts values into calls,
+//! and `acts` is what one does with it, a function for each act. `verdict` and `account` check and count, and
+//! have nothing to teach.
+
+mod account;
+mod acts;
+mod api;
+mod client;
+mod service;
+mod verdict;
+
+use std::{process::ExitCode, time::Duration};
+
+use steeple::{Carry, Channel, Error, Request, Server, client::Connector};
+use tower::{ServiceBuilder, service_fn};
+
+use crate::{account::Account, client::Client};
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Error> {
+    // The server: bind, then serve in a task. The handle is what stops and watches it.
+    let server = Server::bind("tcp://127.0.0.1:0").await?;
+    let handle = server.handle();
+    let limited = ServiceBuilder::new()
+        .concurrency_limit(8192)
+        .service(service_fn(service::handle));
+    let serving = tokio::spawn(server.serve(limited));
+
+    // The client: one connection, which also serves what the server calls, and a stack over it.
+    let channel = Connector::new()
+        .serve(service_fn(service::handle_of_the_client))
+        .connect(handle.address())
+        .await?;
+    let client = stack(channel.clone());
+
+    let mut account = Account::open(&channel, &handle);
+    acts::pipelining(&client, &mut account).await;
+    acts::computation(&client, &mut account).await;
+    acts::application_errors(&client, &mut account).await;
+    acts::cancelling(&client, &mut account).await;
+    acts::deadlines(&client, &mut account).await;
+    acts::large_bodies(&client, &mut account).await;
+    acts::calls_from_the_server(&client, &mut account).await;
+    acts::draining(&channel, &client, &handle, &mut account).await;
+
+    serving.await.expect("the server does not panic");
+    Ok(account.close())
+}
+
+/// The layers of the client, the outermost first.
+fn stack(channel: Channel) -> Client {
+    let stack = ServiceBuilder::new()
+        // tower's own layers return boxed errors. An `Error` inside comes out as it went in.
+        .map_err(Error::from)
+        // At most so many calls at once, over all clones of the stack.
+        .concurrency_limit(1024)
+        // A backstop on this side only.
+        .timeout(Duration::from_secs(20))
+        // A deadline that travels: the server stops working for a caller that has stopped waiting.
+        .map_request(with_deadline)
+        .service(channel);
+    Client::new(stack)
+}
+
+fn with_deadline(mut request: Request) -> Request {
+    if request.cx().deadline().is_none() {
+        request.cx_mut().set_timeout(Duration::from_secs(10));
+    }
+    request
+}

@@ -1,0 +1,77 @@
+//! Where one caller waits for its answer.
+
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+use crate::{Body, Error, Response};
+
+/// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
+/// needs no lock that others want. Kept with its slot and used again.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox(Mutex<Mail>);
+
+#[derive(Debug, Default)]
+enum Mail {
+    /// Nothing has come yet.
+    #[default]
+    Empty,
+    /// Nothing has come yet, and this is whom to wake.
+    Waited(Waker),
+    /// The result, to be taken.
+    Here(Result<Response<Body>, Error>),
+    /// Nobody wants anything any more.
+    Closed,
+}
+
+impl Mailbox {
+    /// The result, or a promise to wake whoever waits for it.
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<Result<Response<Body>, Error>> {
+        // Dropped past the lock: it may run code of the user's.
+        let _old;
+        let mut mail = self.lock();
+        match &*mail {
+            Mail::Waited(old) if old.will_wake(waker) => return Poll::Pending,
+            Mail::Empty | Mail::Waited(_) => {
+                _old = mem::replace(&mut *mail, Mail::Waited(waker.clone()));
+                return Poll::Pending;
+            }
+            Mail::Here(_) | Mail::Closed => {}
+        }
+        match mem::replace(&mut *mail, Mail::Closed) {
+            Mail::Here(result) => Poll::Ready(result),
+            _ => unreachable!("a mailbox is closed by the one who polls it"),
+        }
+    }
+
+    /// Puts the result in and returns whom to wake. To be called without any other lock: if nobody wants the
+    /// result, it is dropped here.
+    pub(super) fn deliver(&self, result: Result<Response<Body>, Error>) -> Option<Waker> {
+        let mut mail = self.lock();
+        if let Mail::Closed = *mail {
+            drop(mail);
+            return None;
+        }
+        match mem::replace(&mut *mail, Mail::Here(result)) {
+            Mail::Waited(waker) => Some(waker),
+            _ => None,
+        }
+    }
+
+    /// Nobody waits any more. Whether the result had not come.
+    pub(super) fn close(&self) -> bool {
+        let old = mem::replace(&mut *self.lock(), Mail::Closed);
+        matches!(old, Mail::Empty | Mail::Waited(_))
+    }
+
+    /// Makes a mailbox that nobody else holds as good as new. What is left in it was closed or taken.
+    pub(super) fn renew(&mut self) {
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,219 @@
+//! How a peer that is gone, stuck or slow is found.
+
+use std::time::Duration;
+
+use steeple::{
+    Execution, Kind, Options,
+    client::Connector,
+    conn::Builder,
+    transport::{Listener, mem::MemNetwork},
+    wire::{
+        Role,
+        numbers::{kind, reason},
+    },
+};
+use tokio::time::{Instant, sleep};
+use tower::Service;
+
+use crate::support::{Probe, call, dial, echo, ping, pong, request, response, serve, settle, soon};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_with_its_nonce() {
+    let (mut client, _server) = serve(Options::new(), echo());
+    client.shake_hands().await;
+    client.send(ping(0xABCD)).await;
+    client.expect(pong(0xABCD)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_may_measure_the_round_trip() {
+    let (channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let mut waiting = tokio_test::task::spawn(channel.ping());
+    tokio_test::assert_pending!(waiting.poll());
+    let nonce = server.message().await.aux;
+    sleep(3 * SECOND).await;
+    server
+        .send_all([pong(nonce.wrapping_add(9)), pong(nonce)])
+        .await;
+    assert!(soon(waiting).await.unwrap() >= 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_that_wait_are_bounded_and_fail_with_the_connection() {
+    let (channel, mut server) = dial(Options::new().no_keepalive());
+    server.shake_hands().await;
+    let mut waiting: Vec<_> = (0..64)
+        .map(|_| tokio_test::task::spawn(channel.ping()))
+        .collect();
+    for ping in &mut waiting {
+        tokio_test::assert_pending!(ping.poll());
+    }
+    let error = soon(channel.ping()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Overflow);
+    waiting.pop();
+    waiting.push(tokio_test::task::spawn(channel.ping()));
+    tokio_test::assert_pending!(waiting[63].poll());
+    channel.close();
+    for ping in waiting {
+        assert_eq!(soon(ping).await.unwrap_err().kind(), Kind::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_asked_about_and_an_answer_is_enough() {
+    let (channel, mut server) = dial(Options::new().keepalive(10 * SECOND, 5 * SECOND));
+    server.shake_hands().await;
+    for _ in 0..5 {
+        let asked = server.message().await;
+        assert_eq!(asked.kind, kind::PING);
+        sleep(4 * SECOND).await;
+        server.send(pong(asked.aux)).await;
+    }
+    assert!(!channel.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_peer_is_found_and_its_calls_fail_then() {
+    let network = MemNetwork::new(3);
+    let mut listener = network.listen("server").unwrap();
+    let near = network.connect("client", "server").await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    let options = Options::new()
+        .keepalive(10 * SECOND, 5 * SECOND)
+        .write_stall(None);
+    let mut channel = Connector::new().options(options).connect_io(near, None);
+    let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
+    tokio::spawn(server);
+    soon(channel.call(call("echo", ""))).await.unwrap();
+
+    network.link("client", "server").swallow();
+    let begun = Instant::now();
+    let error = soon(channel.call(call("echo", ""))).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Connection, Execution::MaybeExecuted)
+    );
+    assert!(error.to_string().contains("ping"), "{error}");
+    let took = Instant::now() - begun;
+    assert!((14 * SECOND..16 * SECOND).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_heals_in_time_does_no_harm() {
+    let network = MemNetwork::new(3);
+    let mut listener = network.listen("server").unwrap();
+    let near = network.connect("client", "server").await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    let options = Options::new().keepalive(10 * SECOND, 5 * SECOND);
+    let mut channel = Connector::new().options(options).connect_io(near, None);
+    let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
+    tokio::spawn(server);
+    soon(channel.call(call("echo", ""))).await.unwrap();
+    network.link("client", "server").partition();
+    let answer = channel.call(call("echo", "x"));
+    sleep(13 * SECOND).await;
+    network.link("client", "server").heal();
+    assert_eq!(soon(answer).await.unwrap().body().as_bytes(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_pings_but_no_calls_is_found_if_wanted() {
+    let options = Options::new()
+        .keepalive(SECOND, SECOND)
+        .unanswered_limit(10 * SECOND);
+    let (mut channel, mut server) = dial(options);
+    server.shake_hands().await;
+    let playing = tokio::spawn(async move {
+        while let Some(frame) = server.next().await {
+            if frame.kind == kind::PING {
+                server.send(pong(frame.aux)).await;
+            }
+        }
+    });
+    sleep(60 * SECOND).await;
+    assert!(!channel.is_closed(), "an idle connection owes no answer");
+    let error = soon(channel.call(call("echo", ""))).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Connection);
+    assert!(error.to_string().contains("unanswered_limit"), "{error}");
+    soon(playing).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_is_legitimate_while_others_are_answered() {
+    let (mut channel, mut server) = dial(Options::new().unanswered_limit(10 * SECOND));
+    server.shake_hands().await;
+    let slow = channel.call(call("slow", ""));
+    let slow_id = server.expect_request("slow").await.id;
+    for _ in 0..10 {
+        let quick = channel.call(call("quick", ""));
+        let id = server.expect_request("quick").await.id;
+        sleep(6 * SECOND).await;
+        server.send(response(id)).await;
+        soon(quick).await.unwrap();
+    }
+    server.send(response(slow_id)).await;
+    soon(slow).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_let_go_after_read_idle() {
+    let (mut client, server) = serve(Options::new().read_idle(5 * SECOND).no_keepalive(), echo());
+    client.shake_hands().await;
+    sleep(4 * SECOND).await;
+    client.send(request(2, "echo")).await;
+    client.expect(response(2)).await;
+    sleep(4 * SECOND).await;
+    assert!(!server.is_closed());
+    let text = client.expect_goaway(reason::IDLE).await;
+    assert!(text.contains("read_idle"), "{text}");
+    client.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_output_is_let_go_after_write_stall() {
+    let options = Options::new().write_stall(5 * SECOND).no_keepalive();
+    let (mut channel, mut server) = dial(options);
+    server.shake_hands().await;
+    let begun = Instant::now();
+    let error = soon(channel.call(call("echo", vec![0; 1_000_000])))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Connection, Execution::NotSent)
+    );
+    assert!(error.to_string().contains("write_stall"), "{error}");
+    assert!(Instant::now() - begun >= 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_output_slowly_is_kept() {
+    let (mut channel, mut server) = dial(Options::new().write_stall(5 * SECOND).no_keepalive());
+    server.shake_hands().await;
+    let answer = channel.call(call("echo", vec![0; 500_000]));
+    for _ in 0..7 {
+        sleep(4 * SECOND).await;
+        server.take(60_000).await;
+    }
+    assert!(!channel.is_closed());
+    drop(answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_drips_is_given_its_time_and_no_more() {
+    let options = Options::new().frame_timeout(10 * SECOND).no_keepalive();
+    let (mut client, server) = serve(options, echo());
+    client.shake_hands().await;
+    let bytes = request(2, "echo").body([0; 100]).encode();
+    for byte in &bytes[..9] {
+        client.write(&[*byte]).await;
+        sleep(SECOND).await;
+    }
+    assert!(!server.is_closed());
+    let text = client.expect_goaway(reason::TIMEOUT).await;
+    assert!(text.contains("frame_timeout"), "{text}");
+    client.expect_eof().await;
+}

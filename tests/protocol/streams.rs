@@ -1,0 +1,123 @@
+//! Streams of users', which do less than the best do.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use steeple::{Options, client::Connector, conn::Builder, transport::mem::MemStream, wire::Role};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower::Service;
+
+use crate::support::{Probe, call, soon};
+
+/// Keeps what is written until it is flushed, as a compressing or encrypting stream may; never vectored.
+struct Buffered {
+    inner: MemStream,
+    buffer: Vec<u8>,
+    capacity: usize,
+}
+
+impl Buffered {
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.buffer.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.buffer))?;
+            self.buffer.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Buffered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Buffered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.buffer.len() >= self.capacity {
+            ready!(self.poll_empty(cx))?;
+        }
+        let len = bytes.len().min(self.capacity - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..len]);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_empty(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_empty(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+fn pair(capacity: usize, buffered: usize, options: Options) -> steeple::Channel {
+    let (near, far) = MemStream::pair(capacity);
+    let [near, far] = [near, far].map(|inner| Buffered {
+        inner,
+        buffer: Vec::new(),
+        capacity: buffered,
+    });
+    let (_, server) = Builder::new(Role::Acceptor)
+        .options(options.clone())
+        .build(far, Probe::default().service());
+    tokio::spawn(server);
+    let connector = Connector::new()
+        .options(options)
+        .serve(Probe::default().service());
+    connector.connect_io(near, None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_keeps_bytes_until_it_is_flushed_is_flushed() {
+    for (capacity, buffered, len) in [
+        (64 * 1024, 8192, 70_000),
+        (100, 1 << 20, 70_000),
+        (1, 1, 1000),
+        (7, 10_000, 5000),
+    ] {
+        let mut channel = pair(capacity, buffered, Options::new());
+        let answers = [
+            channel.call(call("echo", "x")),
+            channel.call(call("back", vec![1; len / 2])),
+            channel.call(call("echo", vec![2; len])),
+            channel.call(call("sleep", "5")),
+        ];
+        for answer in answers {
+            soon(answer).await.unwrap();
+        }
+        soon(channel.drain()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_always_copied_come_back_too() {
+    let mut channel = pair(1000, 100, Options::new().flatten_below(usize::MAX));
+    let body = vec![5; 200_000];
+    let answer = soon(channel.call(call("echo", body.clone())))
+        .await
+        .unwrap();
+    assert_eq!(answer.body().as_bytes(), &body);
+}
+
+// Who spins keeps a paused clock from going on.
+#[tokio::test]
+async fn a_task_that_spins_for_input_sleeps_in_the_end() {
+    let options = Options::new().spin(std::time::Duration::from_millis(1));
+    let mut channel = pair(1000, 100, options);
+    soon(channel.call(call("echo", "x"))).await.unwrap();
+    soon(channel.call(call("sleep", "50"))).await.unwrap();
+    soon(channel.drain()).await;
+}

@@ -1,0 +1,280 @@
+//! tower's own layers over a channel and around a server's service: nothing of this crate stands between.
+
+use std::{
+    future::{pending, ready},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{future::join_all, poll};
+use steeple::{
+    Body, BoxError, Channel, Endpoint, Error, Execution, Kind, Replay, Request, Response, Server,
+    client::Connector,
+    conn::Builder,
+    transport::mem::{MemNetwork, MemStream},
+    wire::Role,
+};
+use tower::{
+    Service, ServiceBuilder, ServiceExt, balance::p2c::Balance, buffer::Buffer,
+    discover::ServiceList, limit::ConcurrencyLimitLayer, load_shed::error::Overloaded,
+    reconnect::Reconnect, retry::Policy, service_fn, timeout::error::Elapsed,
+};
+
+fn request(method: &'static str) -> Request {
+    Request::new(method, Body::from("x"))
+}
+
+async fn echo(request: Request) -> Result<Response, Error> {
+    Ok(Response::new(request.into_body()))
+}
+
+async fn hang(_: Request) -> Result<Response, Error> {
+    pending().await
+}
+
+/// A connection in memory, at whose other end `service` serves.
+fn channel_to<S>(service: S) -> Channel
+where
+    S: Service<Request, Response = Response, Error: Into<Error>, Future: Send> + Send + 'static,
+{
+    let (near, far) = MemStream::pair(64 * 1024);
+    let (_, server) = Builder::new(Role::Acceptor).build(far, service);
+    tokio::spawn(server);
+    Connector::new().connect_io(near, None)
+}
+
+/// Sends again only what has not run, and at most ten times.
+#[derive(Clone)]
+struct Careful(usize);
+
+impl Policy<Request, Response, Error> for Careful {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request,
+        result: &mut Result<Response, Error>,
+    ) -> Option<Self::Future> {
+        let error = result.as_ref().err()?;
+        self.0 += 1;
+        (error.execution().is_safe_to_repeat() && self.0 < 10).then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request) -> Option<Request> {
+        request.replay()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_cancels_the_call() {
+    let channel = channel_to(service_fn(hang));
+    let client = ServiceBuilder::new()
+        .timeout(Duration::from_secs(1))
+        .service(channel.clone());
+    let error = client.oneshot(request("hang")).await.unwrap_err();
+    assert!(error.is::<Elapsed>(), "{error:?}");
+    assert_eq!(channel.stats().calls.errors(Kind::Cancelled), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_concurrency_limit_is_one_for_all_clones() {
+    let channel = channel_to(service_fn(hang));
+    let client = ServiceBuilder::new()
+        .concurrency_limit(2)
+        .service(channel.clone());
+    let mut calls: Vec<_> = (0..3)
+        .map(|_| Box::pin(client.clone().oneshot(request("hang"))))
+        .collect();
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+    }
+    assert_eq!(channel.pending(), 2);
+    drop(calls);
+    assert_eq!(channel.stats().calls.errors(Kind::Cancelled), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_that_is_shed_never_reaches_the_connection() {
+    let channel = channel_to(service_fn(hang));
+    let client = ServiceBuilder::new()
+        .load_shed()
+        .concurrency_limit(1)
+        .service(channel.clone());
+    let mut first = pin!(client.clone().oneshot(request("hang")));
+    assert!(poll!(&mut first).is_pending());
+    let error = client.oneshot(request("hang")).await.unwrap_err();
+    assert!(error.is::<Overloaded>(), "{error:?}");
+    assert_eq!(channel.pending(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_comes_out_of_boxing_layers_as_it_went_in() {
+    let channel = channel_to(service_fn(async |_: Request| {
+        Err::<Response, _>(Error::application(7, "no"))
+    }));
+    let client = ServiceBuilder::new()
+        .map_err(Error::from)
+        .load_shed()
+        .timeout(Duration::from_secs(1))
+        .service(channel);
+    let error = client.oneshot(request("fail")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Application);
+    assert_eq!(error.execution(), Execution::Executed);
+    assert_eq!(error.as_application().unwrap().code(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_refuses_before_anything_is_sent() {
+    let channel = channel_to(service_fn(echo));
+    let client = ServiceBuilder::new()
+        .map_err(Error::from)
+        .filter(|request: Request| match request.method().as_str() {
+            "secret" => Err(Error::new(Kind::PermissionDenied, "not for you")),
+            _ => Ok(request),
+        })
+        .service(channel.clone());
+    let error = client.clone().oneshot(request("secret")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::PermissionDenied);
+    assert_eq!(error.execution(), Execution::NotSent);
+    client.oneshot(request("open")).await.unwrap();
+    assert_eq!(channel.stats().calls.total(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_sends_again_what_has_not_started_and_nothing_else() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let channel = channel_to(service_fn(move |request: Request| {
+        let call = count.fetch_add(1, Ordering::Relaxed);
+        ready(match request.method().as_str() {
+            "busy" if call < 2 => {
+                let error = Error::new(Kind::Unavailable, "busy");
+                Err(error.with_execution(Execution::NotStarted))
+            }
+            "fail" => Err(Error::new(Kind::Internal, "failed").executed()),
+            _ => Ok(Response::new(request.into_body())),
+        })
+    }));
+    let client = ServiceBuilder::new().retry(Careful(0)).service(channel);
+
+    client.clone().oneshot(request("busy")).await.unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    client.oneshot(request("fail")).await.unwrap_err();
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buffer_passes_calls_and_their_drops_on() {
+    let channel = channel_to(service_fn(async |request: Request| {
+        match request.method().as_str() {
+            "hang" => hang(request).await,
+            _ => echo(request).await,
+        }
+    }));
+    let client = Buffer::new(channel.clone(), 8);
+    let answers = join_all((0..20).map(|_| client.clone().oneshot(request("echo")))).await;
+    assert!(answers.iter().all(Result::is_ok));
+
+    let mut hanging = Box::pin(client.clone().oneshot(request("hang")));
+    assert!(poll!(&mut hanging).is_pending());
+    client.oneshot(request("echo")).await.unwrap();
+    assert!(poll!(&mut hanging).is_pending());
+    drop(hanging);
+    assert_eq!(channel.stats().calls.errors(Kind::Cancelled), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_balancer_sees_how_many_calls_each_channel_has() {
+    let channels = [(); 2].map(|()| channel_to(service_fn(hang)));
+    let mut balance = Balance::new(ServiceList::new::<Request>(channels.clone()));
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        let ready = balance.ready().await.unwrap();
+        calls.push(ready.call(request("hang")));
+    }
+    assert_eq!(channels.map(|channel| channel.pending()), [5, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnect_makes_a_new_channel_when_the_old_one_is_closed() {
+    let network = MemNetwork::new(1);
+    let made = Arc::new(Mutex::new(Vec::<Channel>::new()));
+    let keep = made.clone();
+    let connector = ServiceBuilder::new()
+        .map_response(move |channel: Channel| {
+            keep.lock().unwrap().push(channel.clone());
+            channel
+        })
+        .service(Connector::new().dialer(network.dialer("client")));
+    let endpoint: Endpoint = "mem://server".parse().unwrap();
+    let mut client = Reconnect::new(connector, endpoint);
+    for connections in 1..=2 {
+        let server = Server::new(network.listen("server").unwrap());
+        let handle = server.handle();
+        tokio::spawn(server.serve(service_fn(echo)));
+        let ready = client.ready().await.unwrap();
+        ready.call(request("echo")).await.unwrap();
+        assert_eq!(made.lock().unwrap().len(), connections);
+
+        handle.drain().await;
+        let channel = made.lock().unwrap()[connections - 1].clone();
+        channel.closed().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_around_the_servers_service_lets_requests_wait() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, max) = (running.clone(), most.clone());
+    let service = ServiceBuilder::new()
+        .layer(ConcurrencyLimitLayer::new(3))
+        .service(service_fn(move |request: Request| {
+            let (now, max) = (now.clone(), max.clone());
+            async move {
+                max.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                now.fetch_sub(1, Ordering::Relaxed);
+                echo(request).await
+            }
+        }));
+    let channel = channel_to(service);
+    let answers = join_all((0..20).map(|_| channel.clone().oneshot(request("echo")))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_sheds_may_be_sent_again() {
+    let service = ServiceBuilder::new()
+        .map_err(|error: BoxError| {
+            if error.is::<Overloaded>() {
+                let error = Error::new(Kind::Overflow, "the server is full");
+                return error.with_execution(Execution::NotStarted);
+            }
+            Error::from(error)
+        })
+        .load_shed()
+        .concurrency_limit(1)
+        .service(service_fn(hang));
+    let mut channel = channel_to(service);
+    let _first = channel.call(request("hang"));
+    let error = channel.call(request("hang")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Overflow);
+    assert_eq!(error.execution(), Execution::NotStarted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_around_the_servers_service_ends_the_handler() {
+    let service = ServiceBuilder::new()
+        .timeout(Duration::from_secs(1))
+        .service(service_fn(hang));
+    let mut channel = channel_to(service);
+    let error = channel.call(request("hang")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+    assert_eq!(error.execution(), Execution::MaybeExecuted);
+}
