@@ -35,9 +35,8 @@ use crate::{
 pub(super) struct InFlight {
     role: Role,
     slots: Vec<Slot>,
-    /// The free slot that has been free for longest, and the one that has for the shortest time: a mailbox that
-    /// was answered long ago is more likely to be done with.
-    free: Option<(u32, u32)>,
+    /// The first free slot, or the number of slots.
+    free: u32,
     pending: usize,
     owed: usize,
     /// Not later than the deadline of any call that waits.
@@ -84,7 +83,7 @@ impl InFlight {
         Self {
             role,
             slots: Vec::new(),
-            free: None,
+            free: 0,
             pending: 0,
             owed: 0,
             earliest: Tick::NEVER,
@@ -132,9 +131,9 @@ impl InFlight {
     }
 
     /// Takes the next slot for a call that is encoded.
-    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms, mailbox: Arc<Mailbox>) -> Key {
         self.owed += 1;
-        self.insert(Stage::Sent, place, terms)
+        self.insert(Stage::Sent, place, terms, Some(mailbox))
     }
 
     /// Takes the next slot for a call that is not encoded yet.
@@ -142,9 +141,10 @@ impl InFlight {
         &mut self,
         request: Box<Request<Body>>,
         terms: Terms,
-    ) -> (Key, Arc<Mailbox>) {
+        mailbox: Arc<Mailbox>,
+    ) -> Key {
         self.pending += 1;
-        self.insert(Stage::Pending(request), Place::Bulk, terms)
+        self.insert(Stage::Pending(request), Place::Bulk, terms, Some(mailbox))
     }
 
     /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
@@ -155,7 +155,7 @@ impl InFlight {
             deadline: Tick::NEVER,
             since: Tick::NEVER,
         };
-        self.insert(Stage::Orphan, Place::Bulk, terms);
+        self.insert(Stage::Orphan, Place::Bulk, terms, None);
     }
 
     /// The request of a pending call; `None` if the call has ended.
@@ -203,6 +203,7 @@ impl InFlight {
             }
             Stage::Sent => {
                 slot.stage = Stage::Orphan;
+                slot.mailbox = None;
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -232,7 +233,7 @@ impl InFlight {
         };
         let met = match slot.stage {
             Stage::Sent => {
-                leavings.deliver(&slot.mailbox, bind(result, slot.terms.encoding));
+                leavings.deliver(slot.mailbox.take(), bind(result, slot.terms.encoding));
                 Met::Call {
                     sending: slot.place == Place::Bulk,
                 }
@@ -273,7 +274,7 @@ impl InFlight {
     /// Ends the call in a slot with an error. If it was sent, its answer stays owed.
     pub(super) fn fail(&mut self, index: u32, error: Error, leavings: &mut Leavings) {
         let slot = &mut self.slots[index as usize];
-        leavings.deliver(&slot.mailbox, Err(error));
+        leavings.deliver(slot.mailbox.take(), Err(error));
         match slot.stage {
             Stage::Sent => slot.stage = Stage::Orphan,
             _ => {
@@ -308,58 +309,52 @@ impl InFlight {
     }
 
     fn next_key(&self) -> Key {
-        let index = self
-            .free
-            .map_or(self.slots.len() as u32, |(oldest, _)| oldest);
-        let vacant = self.slots.get(index as usize);
+        let vacant = self.slots.get(self.free as usize);
         Key {
-            index,
+            index: self.free,
             generation: vacant.map_or(0, |slot| slot.generation),
         }
     }
 
-    fn insert(&mut self, stage: Stage, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    fn insert(
+        &mut self,
+        stage: Stage,
+        place: Place,
+        terms: Terms,
+        mailbox: Option<Arc<Mailbox>>,
+    ) -> Key {
         let key = self.next_key();
         self.earliest = self.earliest.min(terms.deadline);
-        let Some((oldest, newest)) = self.free else {
-            let mailbox = Arc::<Mailbox>::default();
-            self.slots.push(Slot {
-                generation: key.generation,
-                terms,
-                place,
-                stage,
-                mailbox: mailbox.clone(),
-            });
-            return (key, mailbox);
+        let slot = Slot {
+            generation: key.generation,
+            terms,
+            place,
+            stage,
+            mailbox,
         };
-        let slot = &mut self.slots[oldest as usize];
-        let Stage::Free { next } = slot.stage else {
-            unreachable!("the free list holds free slots only");
-        };
-        self.free = (oldest != newest).then_some((next, newest));
-        slot.terms = terms;
-        slot.place = place;
-        slot.stage = stage;
-        match Arc::get_mut(&mut slot.mailbox) {
-            Some(mailbox) => mailbox.renew(),
-            // Its last caller has not taken its answer yet.
-            None => slot.mailbox = Arc::default(),
+        match self.slots.get_mut(key.index as usize) {
+            None => {
+                self.free += 1;
+                self.slots.push(slot);
+            }
+            Some(vacant) => {
+                let Stage::Free { next } = vacant.stage else {
+                    unreachable!("the free list holds free slots only");
+                };
+                self.free = next;
+                *vacant = slot;
+            }
         }
-        (key, slot.mailbox.clone())
+        key
     }
 
     /// Frees a slot.
     fn release(&mut self, index: u32) -> Stage {
-        self.free = match self.free {
-            Some((oldest, newest)) => {
-                self.slots[newest as usize].stage = Stage::Free { next: index };
-                Some((oldest, index))
-            }
-            None => Some((index, index)),
-        };
+        let next = mem::replace(&mut self.free, index);
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        mem::replace(&mut slot.stage, Stage::Free { next: index })
+        slot.mailbox = None;
+        mem::replace(&mut slot.stage, Stage::Free { next })
     }
 
     /// The slot that an id names, unless it is free or another call's by now.
