@@ -9,6 +9,7 @@ mod child;
 mod control;
 mod goals;
 mod machine;
+mod others;
 mod report;
 mod run;
 mod syscalls;

@@ -41,6 +41,8 @@ pub(super) struct Figures {
     /// Of client and server together.
     pub(super) allocs_per_call: Option<f64>,
     pub(super) server_rss_kib: Option<f64>,
+    /// How many CPUs others kept busy meanwhile, the harness and the kernel's own threads included.
+    pub(super) others_cpus: Option<f64>,
     /// What only this workload has, by name.
     #[serde(flatten)]
     pub(super) extra: BTreeMap<&'static str, f64>,
@@ -73,6 +75,12 @@ impl Report {
         let rows = self.rows.iter().filter(|row| row.workload == workload);
         rows.flat_map(|row| row.figures.extra.keys().copied())
             .collect()
+    }
+
+    /// How busy others were while this workload ran.
+    pub(super) fn others_cpus(&self, workload: char) -> Option<Spread> {
+        let rows = self.rows.iter().filter(|row| row.workload == workload);
+        Spread::of(rows.filter_map(|row| row.figures.others_cpus).collect())
     }
 
     /// One figure of a peer over all rounds.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::child::Child;
 use super::control::{self, Snapshot};
+use super::others;
 use super::report::Figures;
 use super::syscalls::{self, Syscalls};
 use crate::Error;
@@ -77,11 +78,15 @@ impl Pair<'_> {
     /// Waits until the load has settled, and measures.
     fn period(&mut self) -> Result<Period, Error> {
         thread::sleep(Duration::from_secs_f64(self.cli.warmup));
+        let busy_from = others::busy_seconds();
         let server_from = self.server.ask(control::BEGIN)?;
         let client_from = self.client.ask(control::BEGIN)?;
         thread::sleep(Duration::from_secs_f64(self.cli.secs));
         let client = (client_from, self.client.ask(control::END)?);
         let server = (server_from, self.server.ask(control::END)?);
+        let busy = others::busy_seconds()
+            .zip(busy_from)
+            .map(|(to, from)| to - from);
         let calls = client.1.calls - client.0.calls;
         if calls == 0 {
             return Err("no call was answered".into());
@@ -90,6 +95,7 @@ impl Pair<'_> {
             client,
             server,
             calls: calls as f64,
+            busy,
         })
     }
 
@@ -130,15 +136,16 @@ struct Period {
     client: (Snapshot, Snapshot),
     server: (Snapshot, Snapshot),
     calls: f64,
+    /// Seconds that the machine's CPUs were busy with anything.
+    busy: Option<f64>,
 }
 
 impl Period {
     fn figures(&self, syscalls: Option<(Syscalls, Syscalls)>) -> Figures {
         let latency = self.client.1.latency;
+        let seconds = (self.client.1.at_us - self.client.0.at_us) as f64 / 1e6;
         Figures {
-            calls_per_s: Some(
-                self.calls * 1e6 / (self.client.1.at_us - self.client.0.at_us) as f64,
-            ),
+            calls_per_s: Some(self.calls / seconds),
             p50_us: latency.map(|latency| latency.p50_us),
             p99_us: latency.map(|latency| latency.p99_us),
             p999_us: latency.map(|latency| latency.p999_us),
@@ -149,6 +156,10 @@ impl Period {
             server_syscalls_per_call: syscalls.map(|(_, server)| server.all_per_call),
             allocs_per_call: Some(self.per_call(|side| side.allocs)),
             server_rss_kib: self.server.1.rss_kib.map(|kib| kib as f64),
+            others_cpus: self.busy.map(|busy| {
+                let own = self.per_call(|side| side.cpu_us) * self.calls / 1e6;
+                (busy - own).max(0.0) / seconds
+            }),
             extra: BTreeMap::new(),
         }
     }

@@ -58,6 +58,12 @@ pub(super) fn render(cli: &Cli, report: &Report) -> String {
             }));
             _ = writeln!(text, "| {} |", cells.join(" | "));
         }
+        if let Some(Spread { median, max, .. }) = report.others_cpus(workload.letter) {
+            _ = writeln!(
+                text,
+                "\nOthers kept {median:.2} CPUs busy, at most {max:.2}."
+            );
+        }
     }
     text
 }
