@@ -24,7 +24,9 @@ impl Peer for Bare {
             let body = handler.answer(request.into_body().into_bytes());
             std::future::ready(Ok::<_, CallError>(Response::new(body.into())))
         });
-        Server::new(Listener::from_tokio(listener)?).serve(service).await;
+        Server::new(Listener::from_tokio(listener)?)
+            .serve(service)
+            .await;
         Ok(())
     }
 
