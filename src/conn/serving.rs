@@ -174,6 +174,7 @@ where
 
     /// Says how many bytes of answers the stream has not taken.
     pub(super) fn set_unsent(&mut self, bytes: usize) {
+        self.has_new_room |= bytes < self.unsent;
         self.unsent = bytes;
     }
 
