@@ -37,9 +37,8 @@ pub(super) struct InFlight {
     slots: Vec<Slot>,
     /// The generation of new slots: later than that of any before them, whose keys may still be about.
     newest: u32,
-    /// The free slot that has been free for longest, and the one that has for the shortest time: a mailbox that
-    /// was answered long ago is more likely to be done with.
-    free: Option<(u32, u32)>,
+    /// The first free slot, or the number of slots.
+    free: u32,
     pending: usize,
     owed: usize,
     /// Not later than the deadline of any call that waits.
@@ -87,7 +86,7 @@ impl InFlight {
             role,
             slots: Vec::new(),
             newest: 0,
-            free: None,
+            free: 0,
             pending: 0,
             owed: 0,
             earliest: Tick::NEVER,
@@ -116,7 +115,7 @@ impl InFlight {
 
     /// Whether all slots that ids can name are taken.
     pub(super) fn is_full(&self) -> bool {
-        self.free.is_none() && self.slots.len() >= SLOT_MASK as usize
+        self.free >= SLOT_MASK
     }
 
     /// Since when the oldest call waits that was sent.
@@ -140,9 +139,9 @@ impl InFlight {
     }
 
     /// Takes the next slot for a call that is encoded.
-    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms, mailbox: Arc<Mailbox>) -> Key {
         self.owed += 1;
-        self.insert(Stage::Sent, place, terms)
+        self.insert(Stage::Sent, place, terms, Some(mailbox))
     }
 
     /// Takes the next slot for a call that is not encoded yet.
@@ -150,9 +149,10 @@ impl InFlight {
         &mut self,
         request: Box<Request<Body>>,
         terms: Terms,
-    ) -> (Key, Arc<Mailbox>) {
+        mailbox: Arc<Mailbox>,
+    ) -> Key {
         self.pending += 1;
-        self.insert(Stage::Pending(request), Place::Bulk, terms)
+        self.insert(Stage::Pending(request), Place::Bulk, terms, Some(mailbox))
     }
 
     /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
@@ -163,7 +163,7 @@ impl InFlight {
             deadline: Tick::NEVER,
             since: Tick::NEVER,
         };
-        self.insert(Stage::Orphan, Place::Bulk, terms);
+        self.insert(Stage::Orphan, Place::Bulk, terms, None);
     }
 
     /// The request of a pending call; `None` if the call has ended.
@@ -211,6 +211,7 @@ impl InFlight {
             }
             Stage::Sent => {
                 slot.stage = Stage::Orphan;
+                slot.mailbox = None;
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -240,7 +241,7 @@ impl InFlight {
         };
         let met = match slot.stage {
             Stage::Sent => {
-                leavings.deliver(&slot.mailbox, bind(result, slot.terms.encoding));
+                leavings.deliver(slot.mailbox.take(), bind(result, slot.terms.encoding));
                 Met::Call {
                     sending: slot.place == Place::Bulk,
                 }
@@ -281,7 +282,7 @@ impl InFlight {
     /// Ends the call in a slot with an error. If it was sent, its answer stays owed.
     pub(super) fn fail(&mut self, index: u32, error: Error, leavings: &mut Leavings) {
         let slot = &mut self.slots[index as usize];
-        leavings.deliver(&slot.mailbox, Err(error));
+        leavings.deliver(slot.mailbox.take(), Err(error));
         match slot.stage {
             Stage::Sent => slot.stage = Stage::Orphan,
             _ => {
@@ -321,58 +322,52 @@ impl InFlight {
     }
 
     fn next_key(&self) -> Key {
-        let index = self
-            .free
-            .map_or(self.slots.len() as u32, |(oldest, _)| oldest);
-        let vacant = self.slots.get(index as usize);
+        let vacant = self.slots.get(self.free as usize);
         Key {
-            index,
+            index: self.free,
             generation: vacant.map_or(self.newest, |slot| slot.generation),
         }
     }
 
-    fn insert(&mut self, stage: Stage, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    fn insert(
+        &mut self,
+        stage: Stage,
+        place: Place,
+        terms: Terms,
+        mailbox: Option<Arc<Mailbox>>,
+    ) -> Key {
         let key = self.next_key();
         self.earliest = self.earliest.min(terms.deadline);
-        let Some((oldest, newest)) = self.free else {
-            let mailbox = Arc::<Mailbox>::default();
-            self.slots.push(Slot {
-                generation: key.generation,
-                terms,
-                place,
-                stage,
-                mailbox: mailbox.clone(),
-            });
-            return (key, mailbox);
+        let slot = Slot {
+            generation: key.generation,
+            terms,
+            place,
+            stage,
+            mailbox,
         };
-        let slot = &mut self.slots[oldest as usize];
-        let Stage::Free { next } = slot.stage else {
-            unreachable!("the free list holds free slots only");
-        };
-        self.free = (oldest != newest).then_some((next, newest));
-        slot.terms = terms;
-        slot.place = place;
-        slot.stage = stage;
-        match Arc::get_mut(&mut slot.mailbox) {
-            Some(mailbox) => mailbox.renew(),
-            // Its last caller has not taken its answer yet.
-            None => slot.mailbox = Arc::default(),
+        match self.slots.get_mut(key.index as usize) {
+            None => {
+                self.free += 1;
+                self.slots.push(slot);
+            }
+            Some(vacant) => {
+                let Stage::Free { next } = vacant.stage else {
+                    unreachable!("the free list holds free slots only");
+                };
+                self.free = next;
+                *vacant = slot;
+            }
         }
-        (key, slot.mailbox.clone())
+        key
     }
 
     /// Frees a slot.
     fn release(&mut self, index: u32) -> Stage {
-        self.free = match self.free {
-            Some((oldest, newest)) => {
-                self.slots[newest as usize].stage = Stage::Free { next: index };
-                Some((oldest, index))
-            }
-            None => Some((index, index)),
-        };
+        let next = mem::replace(&mut self.free, index);
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        mem::replace(&mut slot.stage, Stage::Free { next: index })
+        slot.mailbox = None;
+        mem::replace(&mut slot.stage, Stage::Free { next })
     }
 
     /// The slot that an id names, unless it is free or another call's by now.
@@ -517,12 +512,7 @@ mod tests {
                 .collect()
         }
 
-        fn add(
-            &mut self,
-            (key, mailbox): (Key, Arc<Mailbox>),
-            deadline: u64,
-            place: Option<Place>,
-        ) {
+        fn add(&mut self, key: Key, mailbox: Arc<Mailbox>, deadline: u64, place: Option<Place>) {
             self.calls.push(Call {
                 key: Some(key),
                 mailbox: Some(mailbox),
@@ -547,12 +537,18 @@ mod tests {
             let leavings = &mut Leavings::default();
             match step {
                 Step::Send { deadline } => {
-                    let call = self.slab.insert_sent(output(), terms(deadline));
-                    self.add(call, deadline, Some(output()));
+                    let mailbox = Arc::<Mailbox>::default();
+                    let key = self
+                        .slab
+                        .insert_sent(output(), terms(deadline), mailbox.clone());
+                    self.add(key, mailbox, deadline, Some(output()));
                 }
                 Step::SendInChunks => {
-                    let call = self.slab.insert_sent(Place::Bulk, terms(5000));
-                    self.add(call, 5000, Some(Place::Bulk));
+                    let mailbox = Arc::<Mailbox>::default();
+                    let key = self
+                        .slab
+                        .insert_sent(Place::Bulk, terms(5000), mailbox.clone());
+                    self.add(key, mailbox, 5000, Some(Place::Bulk));
                 }
                 Step::SendOneWayInChunks => {
                     let id = self.slab.next_id();
@@ -587,8 +583,10 @@ mod tests {
                 }
                 Step::Queue { deadline } => {
                     let request = Box::new(Request::new("m", Body::empty()));
-                    let call = self.slab.insert_pending(request, terms(deadline));
-                    self.add(call, deadline, None);
+                    let mailbox = Arc::<Mailbox>::default();
+                    let terms = terms(deadline);
+                    let key = self.slab.insert_pending(request, terms, mailbox.clone());
+                    self.add(key, mailbox, deadline, None);
                 }
                 Step::Promote => {
                     if let Some(at) = pick(self.those(|call| call.is_pending), 0) {
@@ -750,7 +748,7 @@ mod tests {
     fn an_id_that_was_forgiven_is_not_the_next_ones() {
         let mut slab = InFlight::new(Role::Dialer);
         let leavings = &mut Leavings::default();
-        let (key, _mailbox) = slab.insert_sent(output(), terms(1));
+        let key = slab.insert_sent(output(), terms(1), Arc::default());
         let id = slab.id(key);
         slab.abandon(key, leavings);
         slab.forgive(id);

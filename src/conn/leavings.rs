@@ -36,13 +36,16 @@ impl Leavings {
         self.driver = driver;
     }
 
-    /// Adds a result, to be delivered.
+    /// Adds a result, to be delivered if somebody waits for it.
     pub(super) fn deliver(
         &mut self,
-        mailbox: &Arc<Mailbox>,
+        mailbox: Option<Arc<Mailbox>>,
         result: Result<Response<Body>, Error>,
     ) {
-        self.rest().deliveries.push((mailbox.clone(), result));
+        match mailbox {
+            Some(mailbox) => self.rest().deliveries.push((mailbox, result)),
+            None => self.drop_result(result),
+        }
     }
 
     /// Adds a request, to be dropped.
@@ -59,7 +62,10 @@ impl Leavings {
     pub(super) fn settle(&mut self) {
         if let Some(rest) = &mut self.rest {
             for (mailbox, result) in rest.deliveries.drain(..) {
-                if let Some(waker) = mailbox.deliver(result) {
+                let waker = mailbox.deliver(result);
+                // The caller uses its mailbox again if nobody else holds it when it wakes.
+                drop(mailbox);
+                if let Some(waker) = waker {
                     waker.wake();
                 }
             }

@@ -30,7 +30,8 @@ impl Outbox {
         &mut self,
         request: &Request<Body>,
         now: Option<Instant>,
-    ) -> Result<Option<(Key, Arc<Mailbox>)>, Error> {
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<Option<Key>, Error> {
         self.check_open()
             .and_then(|()| self.check_ids())
             .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
@@ -47,7 +48,7 @@ impl Outbox {
             Ok(lane) => {
                 let place = self.place(lane, at);
                 let terms = self.terms(request, now);
-                Ok(Some(self.calls.insert_sent(place, terms)))
+                Ok(Some(self.calls.insert_sent(place, terms, mailbox.clone())))
             }
             Err(error) => {
                 self.stats.calls.count(Err(error.kind()));
@@ -61,17 +62,18 @@ impl Outbox {
         &mut self,
         request: Box<Request<Body>>,
         now: Option<Instant>,
+        mailbox: &Arc<Mailbox>,
         leavings: &mut Leavings,
-    ) -> Result<(Key, Arc<Mailbox>), Error> {
+    ) -> Result<Key, Error> {
         if let Err(error) = self.make_room_to_wait(leavings) {
             self.stats.calls.count(Err(error.kind()));
             leavings.drop_request(request);
             return Err(error);
         }
         let terms = self.terms(&request, now);
-        let (key, mailbox) = self.calls.insert_pending(request, terms);
+        let key = self.calls.insert_pending(request, terms, mailbox.clone());
         self.pending.push_back(key);
-        Ok((key, mailbox))
+        Ok(key)
     }
 
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
