@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use super::Codec;
-use crate::{Encoding, Error, wire::numbers::encoding};
+use crate::{Encoding, Error};
 
 /// The one table of codecs: the feature, which is also the name in messages, the type and the number. The
 /// order is that of preference.
@@ -24,13 +24,13 @@ macro_rules! codecs {
         /// The encodings of the codecs that are compiled in, the preferred one first: what a server says
         /// that it serves.
         pub const fn builtin() -> &'static [Encoding] {
-            &[$(#[cfg(feature = $feature)] encoding::$number),*]
+            &[$(#[cfg(feature = $feature)] crate::wire::numbers::encoding::$number),*]
         }
 
         /// The codec of this encoding; `None` if it is not one of this crate's or its feature is off.
         pub fn by_encoding(encoding: Encoding) -> Option<AnyCodec> {
             match encoding {
-                $(#[cfg(feature = $feature)] encoding::$number => Some(super::$Codec.into()),)*
+                $(#[cfg(feature = $feature)] crate::wire::numbers::encoding::$number => Some(super::$Codec.into()),)*
                 _ => None,
             }
         }

@@ -14,7 +14,7 @@
 //! its connection.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -50,7 +50,7 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     limits: Limits,
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
-    live: HashMap<Id, Live>,
+    live: BTreeMap<Id, Live>,
     /// Handlers that run in tasks.
     tasks: usize,
     waiting: Waiting,
@@ -121,7 +121,7 @@ where
                 unsent: options.max_unsent,
             },
             clock,
-            live: HashMap::new(),
+            live: BTreeMap::new(),
             tasks: 0,
             waiting: Waiting::new(options),
             unsent: 0,
