@@ -174,7 +174,9 @@ where
 
     /// Says how many bytes of answers the stream has not taken.
     pub(super) fn set_unsent(&mut self, bytes: usize) {
+        let had_room = self.has_room();
         self.unsent = bytes;
+        self.has_new_room |= !had_room && self.has_room();
     }
 
     /// The stream has taken this many bytes.
