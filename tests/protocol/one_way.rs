@@ -165,9 +165,12 @@ async fn large_messages_are_bounded_too() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_handler_returns_to_nobody_keeps_no_other_from_starting() {
-    let (mut client, _server) = serve(Options::new().max_unsent(1), echo());
+    let gate = Gate::new(echo());
+    let (mut client, _server) = serve(Options::new().max_unsent(1), gate.clone());
     client.shake_hands().await;
     let message = one_way("echo").body("this goes nowhere");
     client.send_all([message, request(2, "echo")]).await;
+    settle().await;
+    gate.open();
     client.expect(response(2)).await;
 }
