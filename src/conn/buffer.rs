@@ -12,16 +12,26 @@ thread_local! {
     static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
-/// Makes room in `input` for `capacity` more bytes. What is in it stays.
+/// Memory that messages hold slices of is read into further while this part of what is wanted is left. Else
+/// each small message that is kept, read by itself, would keep a whole buffer.
+const LEAST: usize = 4;
+
+/// Makes room in `input` for `capacity` more bytes, or for a good part of them. What is in it stays.
 pub(super) fn fit(input: &mut BytesMut, capacity: usize) {
-    if input.capacity() - input.len() < capacity
+    if room(input) < capacity
         && let Some(mut spare) = SPARE.take()
     {
         spare.extend_from_slice(input);
         *input = spare;
     }
     // Takes the whole of the old memory back if no message holds a slice of it.
-    input.reserve(capacity);
+    if !input.try_reclaim(capacity) && room(input) < capacity / LEAST {
+        input.reserve(capacity);
+    }
+}
+
+fn room(input: &BytesMut) -> usize {
+    input.capacity() - input.len()
 }
 
 /// Gives the memory of `input` back to the thread. What is in it stays.
@@ -61,6 +71,25 @@ mod tests {
         fit(&mut input, 4096);
         assert_eq!(input, "part");
         assert!(input.capacity() >= 4096);
+    }
+
+    #[test]
+    fn messages_that_are_held_share_the_memory_that_they_were_read_into() {
+        let mut input = BytesMut::new();
+        let messages: Vec<_> = (0..300)
+            .map(|_| {
+                fit(&mut input, 64 * 1024);
+                input.extend_from_slice(&[1; 1024]);
+                let message = input.split().freeze();
+                settle(&mut input);
+                message
+            })
+            .collect();
+        let neighbours = messages.windows(2);
+        let breaks = neighbours
+            .filter(|pair| pair[0].as_ptr_range().end != pair[1].as_ptr())
+            .count();
+        assert!(breaks < 10, "{breaks} buffers for 300 kB");
     }
 
     #[test]

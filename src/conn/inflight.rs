@@ -35,9 +35,10 @@ use crate::{
 pub(super) struct InFlight {
     role: Role,
     slots: Vec<Slot>,
-    /// The free slot that has been free for longest, and the one that has for the shortest time: a mailbox that
-    /// was answered long ago is more likely to be done with.
-    free: Option<(u32, u32)>,
+    /// The generation of new slots: later than that of any before them, whose keys may still be about.
+    newest: u32,
+    /// The first free slot, or the number of slots.
+    free: u32,
     pending: usize,
     owed: usize,
     /// Not later than the deadline of any call that waits.
@@ -84,7 +85,8 @@ impl InFlight {
         Self {
             role,
             slots: Vec::new(),
-            free: None,
+            newest: 0,
+            free: 0,
             pending: 0,
             owed: 0,
             earliest: Tick::NEVER,
@@ -111,6 +113,11 @@ impl InFlight {
         self.earliest
     }
 
+    /// Whether all slots that ids can name are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.free >= SLOT_MASK
+    }
+
     /// Since when the oldest call waits that was sent.
     pub(super) fn oldest(&self) -> Option<Tick> {
         let sent = self
@@ -132,9 +139,9 @@ impl InFlight {
     }
 
     /// Takes the next slot for a call that is encoded.
-    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms, mailbox: Arc<Mailbox>) -> Key {
         self.owed += 1;
-        self.insert(Stage::Sent, place, terms)
+        self.insert(Stage::Sent, place, terms, Some(mailbox))
     }
 
     /// Takes the next slot for a call that is not encoded yet.
@@ -142,9 +149,10 @@ impl InFlight {
         &mut self,
         request: Box<Request<Body>>,
         terms: Terms,
-    ) -> (Key, Arc<Mailbox>) {
+        mailbox: Arc<Mailbox>,
+    ) -> Key {
         self.pending += 1;
-        self.insert(Stage::Pending(request), Place::Bulk, terms)
+        self.insert(Stage::Pending(request), Place::Bulk, terms, Some(mailbox))
     }
 
     /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
@@ -155,7 +163,7 @@ impl InFlight {
             deadline: Tick::NEVER,
             since: Tick::NEVER,
         };
-        self.insert(Stage::Orphan, Place::Bulk, terms);
+        self.insert(Stage::Orphan, Place::Bulk, terms, None);
     }
 
     /// The request of a pending call; `None` if the call has ended.
@@ -203,6 +211,7 @@ impl InFlight {
             }
             Stage::Sent => {
                 slot.stage = Stage::Orphan;
+                slot.mailbox = None;
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -232,7 +241,7 @@ impl InFlight {
         };
         let met = match slot.stage {
             Stage::Sent => {
-                leavings.deliver(&slot.mailbox, bind(result, slot.terms.encoding));
+                leavings.deliver(slot.mailbox.take(), bind(result, slot.terms.encoding));
                 Met::Call {
                     sending: slot.place == Place::Bulk,
                 }
@@ -273,7 +282,7 @@ impl InFlight {
     /// Ends the call in a slot with an error. If it was sent, its answer stays owed.
     pub(super) fn fail(&mut self, index: u32, error: Error, leavings: &mut Leavings) {
         let slot = &mut self.slots[index as usize];
-        leavings.deliver(&slot.mailbox, Err(error));
+        leavings.deliver(slot.mailbox.take(), Err(error));
         match slot.stage {
             Stage::Sent => slot.stage = Stage::Orphan,
             _ => {
@@ -303,63 +312,62 @@ impl InFlight {
     /// Gives the memory of an idle slab back.
     pub(super) fn shrink(&mut self) {
         if self.is_idle() {
-            *self = Self::new(self.role);
+            let last = self.slots.iter().map(|slot| slot.generation).max();
+            let newest = last.map_or(self.newest, |last| last.wrapping_add(1));
+            *self = Self {
+                newest,
+                ..Self::new(self.role)
+            };
         }
     }
 
     fn next_key(&self) -> Key {
-        let index = self
-            .free
-            .map_or(self.slots.len() as u32, |(oldest, _)| oldest);
-        let vacant = self.slots.get(index as usize);
+        let vacant = self.slots.get(self.free as usize);
         Key {
-            index,
-            generation: vacant.map_or(0, |slot| slot.generation),
+            index: self.free,
+            generation: vacant.map_or(self.newest, |slot| slot.generation),
         }
     }
 
-    fn insert(&mut self, stage: Stage, place: Place, terms: Terms) -> (Key, Arc<Mailbox>) {
+    fn insert(
+        &mut self,
+        stage: Stage,
+        place: Place,
+        terms: Terms,
+        mailbox: Option<Arc<Mailbox>>,
+    ) -> Key {
         let key = self.next_key();
         self.earliest = self.earliest.min(terms.deadline);
-        let Some((oldest, newest)) = self.free else {
-            let mailbox = Arc::<Mailbox>::default();
-            self.slots.push(Slot {
-                generation: key.generation,
-                terms,
-                place,
-                stage,
-                mailbox: mailbox.clone(),
-            });
-            return (key, mailbox);
+        let slot = Slot {
+            generation: key.generation,
+            terms,
+            place,
+            stage,
+            mailbox,
         };
-        let slot = &mut self.slots[oldest as usize];
-        let Stage::Free { next } = slot.stage else {
-            unreachable!("the free list holds free slots only");
-        };
-        self.free = (oldest != newest).then_some((next, newest));
-        slot.terms = terms;
-        slot.place = place;
-        slot.stage = stage;
-        match Arc::get_mut(&mut slot.mailbox) {
-            Some(mailbox) => mailbox.renew(),
-            // Its last caller has not taken its answer yet.
-            None => slot.mailbox = Arc::default(),
+        match self.slots.get_mut(key.index as usize) {
+            None => {
+                self.free += 1;
+                self.slots.push(slot);
+            }
+            Some(vacant) => {
+                let Stage::Free { next } = vacant.stage else {
+                    unreachable!("the free list holds free slots only");
+                };
+                self.free = next;
+                *vacant = slot;
+            }
         }
-        (key, slot.mailbox.clone())
+        key
     }
 
     /// Frees a slot.
     fn release(&mut self, index: u32) -> Stage {
-        self.free = match self.free {
-            Some((oldest, newest)) => {
-                self.slots[newest as usize].stage = Stage::Free { next: index };
-                Some((oldest, index))
-            }
-            None => Some((index, index)),
-        };
+        let next = mem::replace(&mut self.free, index);
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        mem::replace(&mut slot.stage, Stage::Free { next: index })
+        slot.mailbox = None;
+        mem::replace(&mut slot.stage, Stage::Free { next })
     }
 
     /// The slot that an id names, unless it is free or another call's by now.
@@ -384,5 +392,396 @@ impl InFlight {
             }
         };
         Some((index, ending))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashSet,
+        task::{Poll, Waker},
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Kind;
+
+    /// What happens to calls; numbers choose among those there are.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Send { deadline: u64 },
+        SendInChunks,
+        SendOneWayInChunks,
+        LastChunk(usize),
+        Queue { deadline: u64 },
+        Promote,
+        Answer(usize),
+        AnswerAgain(usize),
+        AnswerAnything(u32),
+        Abandon(usize),
+        Retract(usize),
+        FailOldestPending,
+        Expire(u64),
+        Shrink,
+        Lose,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let which = || 0..100usize;
+        prop_oneof![
+            4 => (1..1000u64).prop_map(|deadline| Step::Send { deadline }),
+            1 => Just(Step::SendInChunks),
+            1 => Just(Step::SendOneWayInChunks),
+            2 => which().prop_map(Step::LastChunk),
+            3 => (1..1000u64).prop_map(|deadline| Step::Queue { deadline }),
+            3 => Just(Step::Promote),
+            5 => which().prop_map(Step::Answer),
+            1 => which().prop_map(Step::AnswerAgain),
+            1 => any::<u32>().prop_map(Step::AnswerAnything),
+            2 => which().prop_map(Step::Abandon),
+            2 => which().prop_map(Step::Retract),
+            1 => Just(Step::FailOldestPending),
+            1 => (1..1000u64).prop_map(Step::Expire),
+            1 => Just(Step::Shrink),
+            1 => Just(Step::Lose),
+        ]
+    }
+
+    /// A call as simple as can be.
+    #[derive(Debug)]
+    struct Call {
+        key: Option<Key>,
+        mailbox: Option<Arc<Mailbox>>,
+        deadline: u64,
+        is_pending: bool,
+        /// Whether its request is still in chunks.
+        is_chunking: bool,
+        /// Its id, if the peer owes an answer, or END for one without.
+        owed: Option<Id>,
+        /// Whether a caller waits for the result.
+        is_awaited: bool,
+        /// What the caller is to find.
+        result: Option<Result<(), Kind>>,
+    }
+
+    /// The slab, and what is known of its calls.
+    struct Model {
+        slab: InFlight,
+        calls: Vec<Call>,
+        /// Ids that were answered.
+        paid: Vec<Id>,
+    }
+
+    fn terms(deadline: u64) -> Terms {
+        Terms {
+            encoding: Encoding::RAW,
+            deadline: Tick::new(deadline),
+            since: Tick::new(0),
+        }
+    }
+
+    fn output() -> Place {
+        Place::Output {
+            batch: 0,
+            at: 0,
+            end: 1,
+        }
+    }
+
+    fn pick<T>(of: Vec<T>, which: usize) -> Option<T> {
+        let len = of.len();
+        of.into_iter().nth(which % len.max(1))
+    }
+
+    impl Model {
+        fn new() -> Self {
+            Self {
+                slab: InFlight::new(Role::Dialer),
+                calls: Vec::new(),
+                paid: Vec::new(),
+            }
+        }
+
+        /// The calls that are so.
+        fn those(&self, so: impl Fn(&Call) -> bool) -> Vec<usize> {
+            let calls = self.calls.iter().enumerate();
+            calls
+                .filter(|(_, call)| so(call))
+                .map(|(at, _)| at)
+                .collect()
+        }
+
+        fn add(
+            &mut self,
+            (key, mailbox): (Key, Arc<Mailbox>),
+            deadline: u64,
+            place: Option<Place>,
+        ) {
+            self.calls.push(Call {
+                key: Some(key),
+                mailbox: Some(mailbox),
+                deadline,
+                is_pending: place.is_none(),
+                is_chunking: place == Some(Place::Bulk),
+                owed: place.map(|_| self.slab.id(key)),
+                is_awaited: true,
+                result: None,
+            });
+        }
+
+        /// A call has ended for its caller. What was sent stays owed.
+        fn end(&mut self, at: usize, result: Result<(), Kind>) {
+            let call = &mut self.calls[at];
+            call.is_pending = false;
+            call.is_awaited = false;
+            call.result = Some(result);
+        }
+
+        fn run(&mut self, step: Step) {
+            let leavings = &mut Leavings::default();
+            match step {
+                Step::Send { deadline } => {
+                    let mailbox = Arc::<Mailbox>::default();
+                    let key = self
+                        .slab
+                        .insert_sent(output(), terms(deadline), mailbox.clone());
+                    let call = (key, mailbox);
+                    self.add(call, deadline, Some(output()));
+                }
+                Step::SendInChunks => {
+                    let mailbox = Arc::<Mailbox>::default();
+                    let key = self
+                        .slab
+                        .insert_sent(Place::Bulk, terms(5000), mailbox.clone());
+                    let call = (key, mailbox);
+                    self.add(call, 5000, Some(Place::Bulk));
+                }
+                Step::SendOneWayInChunks => {
+                    let id = self.slab.next_id();
+                    self.slab.insert_one_way();
+                    self.calls.push(Call {
+                        key: None,
+                        mailbox: None,
+                        deadline: 5000,
+                        is_pending: false,
+                        is_chunking: true,
+                        owed: Some(id),
+                        is_awaited: false,
+                        result: None,
+                    });
+                }
+                Step::LastChunk(which) => {
+                    // The chunks of a call that was given up do not get that far.
+                    let chunking = |call: &Call| {
+                        let goes_on = call.is_awaited || call.key.is_none();
+                        call.is_chunking && call.owed.is_some() && goes_on
+                    };
+                    if let Some(at) = pick(self.those(chunking), which) {
+                        let call = &mut self.calls[at];
+                        let id = call.owed.unwrap();
+                        call.is_chunking = false;
+                        if call.key.is_none() {
+                            call.owed = None;
+                        }
+                        let place = Place::Chunked { batch: 1, end: 1 };
+                        self.slab.chunked(id, place);
+                    }
+                }
+                Step::Queue { deadline } => {
+                    let request = Box::new(Request::new("m", Body::empty()));
+                    let mailbox = Arc::<Mailbox>::default();
+                    let key = self
+                        .slab
+                        .insert_pending(request, terms(deadline), mailbox.clone());
+                    let call = (key, mailbox);
+                    self.add(call, deadline, None);
+                }
+                Step::Promote => {
+                    if let Some(at) = pick(self.those(|call| call.is_pending), 0) {
+                        let call = &mut self.calls[at];
+                        let key = call.key.unwrap();
+                        assert!(self.slab.pending_request(key).is_some());
+                        (call.is_pending, call.owed) = (false, Some(self.slab.id(key)));
+                        self.slab.promote(key, output(), leavings);
+                    }
+                }
+                Step::Answer(which) => {
+                    let owing = |call: &Call| call.owed.is_some() && call.key.is_some();
+                    if let Some(at) = pick(self.those(owing), which) {
+                        let id = self.calls[at].owed.take().unwrap();
+                        self.paid.push(id);
+                        let met = self.slab.answer(id, Ok(Response::default()), leavings);
+                        if self.calls[at].is_awaited {
+                            let sending = self.calls[at].is_chunking;
+                            assert_eq!(met, Met::Call { sending });
+                            self.end(at, Ok(()));
+                        } else {
+                            assert_eq!(met, Met::Late);
+                        }
+                    }
+                }
+                Step::AnswerAgain(which) => {
+                    if let Some(id) = pick(self.paid.clone(), which) {
+                        self.answer_anything(id, leavings);
+                    }
+                }
+                Step::AnswerAnything(bits) => self.answer_anything(Id::from_bits(bits), leavings),
+                Step::Abandon(which) => {
+                    if let Some(at) = pick(self.those(|call| call.mailbox.is_some()), which) {
+                        let call = &mut self.calls[at];
+                        let mailbox = call.mailbox.take().unwrap();
+                        assert_eq!(mailbox.close(), call.is_awaited);
+                        let ending = self.slab.abandon(call.key.unwrap(), leavings);
+                        let expected = match (call.is_awaited, call.owed) {
+                            (false, _) => None,
+                            (true, None) => Some(Ending::Pending),
+                            (true, Some(id)) => {
+                                let place = match ending {
+                                    Some(Ending::Sent(_, place)) => place,
+                                    _ => output(),
+                                };
+                                Some(Ending::Sent(id, place))
+                            }
+                        };
+                        assert_eq!(ending, expected);
+                        (call.is_awaited, call.is_pending) = (false, false);
+                    }
+                }
+                Step::Retract(which) => {
+                    // Only what has ended is taken back.
+                    let gone =
+                        |call: &Call| call.owed.is_some() && !call.is_awaited && call.key.is_some();
+                    if let Some(at) = pick(self.those(gone), which) {
+                        self.slab.forgive(self.calls[at].owed.take().unwrap());
+                    }
+                }
+                Step::FailOldestPending => {
+                    if let Some(at) = pick(self.those(|call| call.is_pending), 0) {
+                        let error = Error::new(Kind::Overflow, "");
+                        let key = self.calls[at].key.unwrap();
+                        assert!(self.slab.fail_pending(key, error, leavings));
+                        self.end(at, Err(Kind::Overflow));
+                        let again = Error::new(Kind::Internal, "");
+                        assert!(!self.slab.fail_pending(key, again, leavings));
+                    }
+                }
+                Step::Expire(now) => {
+                    let expired = self.those(|call| call.is_awaited && call.deadline <= now);
+                    if !expired.is_empty() {
+                        assert!(self.slab.earliest() <= Tick::new(now));
+                    }
+                    let mut found = 0;
+                    let mut from = 0;
+                    while let Some((index, _)) = self.slab.next_expired(Tick::new(now), from) {
+                        from = index + 1;
+                        found += 1;
+                        self.slab
+                            .fail(index, Error::new(Kind::Timeout, ""), leavings);
+                    }
+                    assert_eq!(found, expired.len());
+                    for at in expired {
+                        self.end(at, Err(Kind::Timeout));
+                    }
+                    self.slab.update_earliest();
+                }
+                Step::Shrink => self.slab.shrink(),
+                Step::Lose => {
+                    let mut from = 0;
+                    while let Some((index, _)) = self.slab.next_unfinished(from) {
+                        from = index + 1;
+                        self.slab
+                            .fail(index, Error::new(Kind::Connection, ""), leavings);
+                    }
+                    self.slab.forgive_all();
+                    for at in self.those(|call| call.is_awaited) {
+                        self.end(at, Err(Kind::Connection));
+                    }
+                    self.calls.iter_mut().for_each(|call| call.owed = None);
+                }
+            }
+        }
+
+        /// An answer that this side cannot have been waiting for, or just may.
+        fn answer_anything(&mut self, id: Id, leavings: &mut Leavings) {
+            if self.calls.iter().all(|call| call.owed != Some(id)) {
+                let met = self.slab.answer(id, Ok(Response::default()), leavings);
+                assert_eq!(met, Met::Nothing);
+            }
+        }
+
+        fn check(&mut self) {
+            let pending = self.those(|call| call.is_pending).len();
+            let owed: Vec<Id> = self.calls.iter().filter_map(|call| call.owed).collect();
+            assert_eq!(
+                (self.slab.pending(), self.slab.owed()),
+                (pending, owed.len())
+            );
+            assert_eq!(self.slab.is_idle(), pending + owed.len() == 0);
+            let different: HashSet<_> = owed.iter().collect();
+            assert_eq!(different.len(), owed.len(), "an id is used twice");
+            let next = self.slab.next_id();
+            assert!(!owed.contains(&next), "{next:?} is still owed an answer");
+            for call in &mut self.calls {
+                let Some(mailbox) = &call.mailbox else {
+                    continue;
+                };
+                match (mailbox.poll(Waker::noop()), call.result.take()) {
+                    (Poll::Pending, None) => assert!(call.is_awaited),
+                    (Poll::Ready(result), Some(expected)) => {
+                        assert_eq!(result.map(drop).map_err(|error| error.kind()), expected);
+                        call.mailbox = None;
+                    }
+                    (found, expected) => panic!("{found:?} where {expected:?} is due"),
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn each_call_ends_once_and_no_id_is_used_while_an_answer_is_owed(
+            steps in prop::collection::vec(step(), 0..80),
+        ) {
+            let mut model = Model::new();
+            for step in steps {
+                model.run(step);
+                model.check();
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_forgiven_is_not_the_next_ones() {
+        let mut slab = InFlight::new(Role::Dialer);
+        let leavings = &mut Leavings::default();
+        let mailbox = Arc::<Mailbox>::default();
+        let key = slab.insert_sent(output(), terms(1), mailbox);
+        let id = slab.id(key);
+        slab.abandon(key, leavings);
+        slab.forgive(id);
+        assert_ne!(slab.next_id(), id);
+        slab.shrink();
+        assert_ne!(slab.next_id(), id, "nor after the memory was given back");
+    }
+
+    #[test]
+    fn slots_end_where_ids_do() {
+        let mut slab = InFlight::new(Role::Acceptor);
+        for _ in 0..SLOT_MASK {
+            assert!(!slab.is_full());
+            slab.insert_one_way();
+        }
+        assert!(slab.is_full());
+        let last = slab.id(Key {
+            index: SLOT_MASK - 1,
+            generation: 0,
+        });
+        assert_eq!(last.index(), SLOT_MASK);
+        slab.forgive(last);
+        assert!(!slab.is_full());
+        assert_eq!(slab.next_id().index() & SLOT_MASK, SLOT_MASK);
     }
 }

@@ -16,18 +16,19 @@ pub(super) struct Leavings {
     rest: Option<Box<Rest>>,
 }
 
+/// A result and where it goes.
+type Delivery = (Arc<Mailbox>, Result<Response<Body>, Error>);
+
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<(Arc<Mailbox>, Answer)>,
+    deliveries: Vec<Delivery>,
     #[expect(
         clippy::vec_box,
         reason = "they come in boxes, and a box is one word to move"
     )]
     requests: Vec<Box<Request<Body>>>,
-    results: Vec<Answer>,
+    results: Vec<Result<Response<Body>, Error>>,
 }
-
-type Answer = Result<Response<Body>, Error>;
 
 impl Leavings {
     /// Adds the driver, to be woken.
@@ -35,9 +36,16 @@ impl Leavings {
         self.driver = driver;
     }
 
-    /// Adds a result, to be delivered.
-    pub(super) fn deliver(&mut self, mailbox: &Arc<Mailbox>, result: Answer) {
-        self.rest().deliveries.push((mailbox.clone(), result));
+    /// Adds a result, to be delivered if somebody waits for it.
+    pub(super) fn deliver(
+        &mut self,
+        mailbox: Option<Arc<Mailbox>>,
+        result: Result<Response<Body>, Error>,
+    ) {
+        match mailbox {
+            Some(mailbox) => self.rest().deliveries.push((mailbox, result)),
+            None => self.drop_result(result),
+        }
     }
 
     /// Adds a request, to be dropped.
@@ -46,7 +54,7 @@ impl Leavings {
     }
 
     /// Adds a result that nobody waits for, to be dropped.
-    pub(super) fn drop_result(&mut self, result: Answer) {
+    pub(super) fn drop_result(&mut self, result: Result<Response<Body>, Error>) {
         self.rest().results.push(result);
     }
 
@@ -54,7 +62,10 @@ impl Leavings {
     pub(super) fn settle(&mut self) {
         if let Some(rest) = &mut self.rest {
             for (mailbox, result) in rest.deliveries.drain(..) {
-                if let Some(waker) = mailbox.deliver(result) {
+                let waker = mailbox.deliver(result);
+                // The caller uses its mailbox again if nobody else holds it when it wakes.
+                drop(mailbox);
+                if let Some(waker) = waker {
                     waker.wake();
                 }
             }

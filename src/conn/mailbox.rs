@@ -2,14 +2,14 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
 
 use crate::{Body, Error, Response};
 
 /// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
-/// needs no lock that others want. Kept with its slot and used again.
+/// needs no lock that others want. A handle uses the mailbox of its last call again if that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox(Mutex<Mail>);
 
@@ -27,6 +27,17 @@ enum Mail {
 }
 
 impl Mailbox {
+    /// An empty mailbox: the `spare` one if nobody else holds it, which is then kept for the next time.
+    pub(super) fn reuse(spare: &mut Option<Arc<Self>>) -> Arc<Self> {
+        match spare.as_mut().and_then(Arc::get_mut) {
+            Some(Self(mail)) => {
+                *mail.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty
+            }
+            None => *spare = None,
+        }
+        spare.get_or_insert_default().clone()
+    }
+
     /// The result, or a promise to wake whoever waits for it.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Result<Response<Body>, Error>> {
         // Dropped past the lock: it may run code of the user's.
@@ -64,11 +75,6 @@ impl Mailbox {
     pub(super) fn close(&self) -> bool {
         let old = mem::replace(&mut *self.lock(), Mail::Closed);
         matches!(old, Mail::Empty | Mail::Waited(_))
-    }
-
-    /// Makes a mailbox that nobody else holds as good as new. What is left in it was closed or taken.
-    pub(super) fn renew(&mut self) {
-        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty;
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {

@@ -199,16 +199,16 @@ impl Options {
         self
     }
 
-    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB.
-    /// Reading goes on.
+    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB, at
+    /// least 1. Reading goes on.
     #[must_use]
     pub fn max_unsent(mut self, bytes: usize) -> Self {
-        self.max_unsent = bytes;
+        self.max_unsent = bytes.max(1);
         self
     }
 
-    /// How many requests of the peer, and how many bytes of them, may wait for the service to be ready.
-    /// Default: 8192 and 16 MiB. Further ones are answered at once that they were not started.
+    /// How many requests of the peer, and how many bytes of them, metadata included, may wait for the service
+    /// to be ready. Default: 8192 and 16 MiB. Further ones are answered at once that they were not started.
     #[must_use]
     pub fn max_waiting(mut self, requests: usize, bytes: usize) -> Self {
         self.max_waiting = requests;

@@ -11,6 +11,7 @@ use tower::load::Load;
 use tower_service::Service;
 
 use super::{
+    mailbox::Mailbox,
     outbox::Wish,
     response_future::ResponseFuture,
     shared::{Shared, Status},
@@ -25,14 +26,19 @@ use crate::{Body, Carry, Error, Request, Response, transport::Address};
 ///
 /// A call is made – and encoded, if there is room – when `call` returns; the future only waits. Readiness
 /// reserves nothing, so a clone that is ready and idle is in nobody's way.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Peer {
     shared: Arc<Shared>,
+    /// Of the last call of this clone, to be used again.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 impl Peer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            mailbox: None,
+        }
     }
 
     /// What the transport calls the other end; `None` where it has no name.
@@ -120,6 +126,12 @@ impl Peer {
     }
 }
 
+impl Clone for Peer {
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone())
+    }
+}
+
 impl Service<Request<Body>> for Peer {
     type Response = Response<Body>;
     type Error = Error;
@@ -142,8 +154,9 @@ impl Service<Request<Body>> for Peer {
             let sent = self.shared.one_way(&request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
-        match self.shared.call(request) {
-            Ok((key, mailbox)) => ResponseFuture::waiting(self.shared.clone(), key, mailbox),
+        let mailbox = Mailbox::reuse(&mut self.mailbox);
+        match self.shared.call(request, &mailbox) {
+            Ok(key) => ResponseFuture::waiting(self.shared.clone(), key, mailbox),
             Err(error) => ResponseFuture::ready(Err(error)),
         }
     }

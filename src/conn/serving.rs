@@ -25,6 +25,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use http::Extensions;
 use tokio::task::coop;
 use tower_service::Service;
@@ -55,10 +56,19 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     tasks: usize,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// How many of those that wait have been answered without a start.
+    stale: usize,
     serial: u64,
+    /// Bytes of answers that the stream has not taken.
+    unsent: usize,
+    /// Whether there is room for a handler that was not there when those that wait were last looked at.
+    has_new_room: bool,
     /// Not later than the first deadline of a live request.
     earliest: Tick,
 }
+
+/// What an entry of metadata costs beside its name and its value.
+const METADATA_ENTRY: usize = size_of::<(Cow<'static, str>, Bytes)>();
 
 /// What was answered without a task.
 pub(super) type Answers = Vec<(Reply, Result<Response<Body>, Error>)>;
@@ -79,6 +89,7 @@ struct Limits {
     handlers: usize,
     waiting: usize,
     waiting_bytes: usize,
+    unsent: usize,
 }
 
 #[derive(Debug)]
@@ -94,6 +105,7 @@ struct Waiting {
     /// Tells a request from a younger one with the same id.
     serial: u64,
     reply: Reply,
+    bytes: usize,
     request: Request<Body>,
 }
 
@@ -120,20 +132,24 @@ where
                 handlers: options.max_handlers,
                 waiting: options.max_waiting,
                 waiting_bytes: options.max_waiting_bytes,
+                unsent: options.max_unsent,
             },
             clock,
             live: HashMap::new(),
             tasks: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            stale: 0,
             serial: 0,
+            unsent: 0,
+            has_new_room: false,
             earliest: Tick::NEVER,
         }
     }
 
     /// Whether nothing of the peer's is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.running() == 0 && self.waiting.is_empty()
+        self.under_way() == 0
     }
 
     /// How many handlers run in tasks.
@@ -143,7 +159,12 @@ where
 
     /// How many handlers run in tasks and requests wait.
     pub(super) fn under_way(&self) -> usize {
-        self.tasks + self.waiting.len()
+        self.tasks + self.waiting.len() - self.stale
+    }
+
+    /// Whether there is room for a handler that was not there when those that wait were last looked at.
+    pub(super) fn has_new_room(&self) -> bool {
+        self.has_new_room && !self.waiting.is_empty()
     }
 
     /// Not later than the first deadline of a request under way.
@@ -151,20 +172,35 @@ where
         self.earliest
     }
 
+    /// Says how many bytes of answers the stream has not taken.
+    pub(super) fn set_unsent(&mut self, bytes: usize) {
+        self.unsent = bytes;
+    }
+
+    /// The stream has taken this many bytes.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.unsent = self.unsent.saturating_sub(bytes);
+    }
+
+    /// Refuses an id that has no answer yet.
+    pub(super) fn check_id(&self, id: Id) -> Result<(), Violation> {
+        match !self.live.is_empty() && self.live.contains_key(&id) {
+            true => Err(Violation::new(format!("the id {id:?} is in use"))),
+            false => Ok(()),
+        }
+    }
+
     /// Takes a request: runs it as far as it goes now, lets it wait, or answers that it did not start.
     pub(super) fn request(
         &mut self,
         id: Id,
         request: Request<Body>,
-        may_start: bool,
         cx: &mut Context<'_>,
         answers: &mut Answers,
     ) -> Result<(), Violation> {
-        if !self.live.is_empty() && self.live.contains_key(&id) {
-            return Err(Violation::new(format!("the id {id:?} is in use")));
-        }
+        self.check_id(id)?;
         let reply = Reply::To(id, request.encoding());
-        self.arrive(reply, request, may_start, cx, answers);
+        self.arrive(reply, request, cx, answers);
         Ok(())
     }
 
@@ -172,11 +208,10 @@ where
     pub(super) fn one_way(
         &mut self,
         request: Request<Body>,
-        may_start: bool,
         cx: &mut Context<'_>,
         answers: &mut Answers,
     ) -> bool {
-        self.arrive(Reply::Nobody, request, may_start, cx, answers)
+        self.arrive(Reply::Nobody, request, cx, answers)
     }
 
     /// Takes a request back.
@@ -191,6 +226,7 @@ where
             }
             Some(Live { stop: None, .. }) => {
                 self.live.remove(&id);
+                self.forget_waiting(1);
                 Cancelled::Waiting
             }
         }
@@ -199,34 +235,27 @@ where
     /// A task has answered.
     pub(super) fn finished(&mut self, reply: Reply) {
         self.tasks -= 1;
+        self.has_new_room = true;
         if let Reply::To(id, _) = reply {
             self.live.remove(&id);
         }
     }
 
     /// Starts requests that wait, while the service is ready.
-    pub(super) fn start_waiting(
-        &mut self,
-        may_start: bool,
-        cx: &mut Context<'_>,
-        answers: &mut Answers,
-    ) {
-        while may_start
-            && !self.waiting.is_empty()
-            && self.running() < self.limits.handlers
+    pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>, answers: &mut Answers) {
+        self.has_new_room = false;
+        while !self.waiting.is_empty()
+            && self.has_room()
             && let Poll::Ready(ready) = self.poll_ready(cx)
-            && let Some(Waiting {
-                serial,
-                reply,
-                request,
-            }) = self.waiting.pop_front()
+            && let Some(waiting) = self.waiting.pop_front()
         {
-            self.waiting_bytes -= request.body().len();
+            self.waiting_bytes -= waiting.bytes;
+            if !waiting.is_live(&self.live) {
+                self.stale -= 1;
+                continue;
+            }
+            let Waiting { reply, request, .. } = waiting;
             if let Reply::To(id, _) = reply {
-                let live = self.live.get(&id);
-                if live.is_none_or(|live| live.serial != serial) {
-                    continue;
-                }
                 self.live.remove(&id);
             }
             match ready {
@@ -241,6 +270,7 @@ where
         if self.earliest > now {
             return;
         }
+        let mut stale = 0;
         self.live.retain(|id, live| {
             if live.deadline > now {
                 return true;
@@ -252,11 +282,13 @@ where
                     Reply::To(*id, Encoding::RAW),
                     Err(not_started(Kind::Timeout, text)),
                 ));
+                stale += 1;
                 return false;
             };
             stop.stop(Kind::Timeout);
             true
         });
+        self.forget_waiting(stale);
         let deadlines = self.live.values().map(|live| live.deadline);
         self.earliest = deadlines.min().unwrap_or(Tick::NEVER);
     }
@@ -265,12 +297,11 @@ where
         &mut self,
         reply: Reply,
         mut request: Request<Body>,
-        may_start: bool,
         cx: &mut Context<'_>,
         answers: &mut Answers,
     ) -> bool {
         request.set_connection(self.connection.clone());
-        if may_start && self.waiting.is_empty() && self.running() < self.limits.handlers {
+        if self.waiting.is_empty() && self.has_room() {
             match self.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
                     self.start(reply, request, answers);
@@ -284,6 +315,11 @@ where
             }
         }
         self.wait(reply, request, answers)
+    }
+
+    /// Whether another handler may start: not while too many run, or too much of their answers is unsent.
+    fn has_room(&self) -> bool {
+        self.tasks < self.limits.handlers && self.unsent < self.limits.unsent
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -308,8 +344,9 @@ where
             waiting_bytes,
             ..
         } = self.limits;
-        let bytes = request.body().len();
-        if self.waiting.len() >= waiting || self.waiting_bytes.saturating_add(bytes) > waiting_bytes
+        let bytes = weight(&request);
+        if self.waiting.len() - self.stale >= waiting
+            || self.waiting_bytes.saturating_add(bytes) > waiting_bytes
         {
             let text =
                 format!("max_waiting of {waiting} requests or {waiting_bytes} bytes is reached");
@@ -322,9 +359,26 @@ where
         self.waiting.push_back(Waiting {
             serial: self.serial,
             reply,
+            bytes,
             request,
         });
         true
+    }
+
+    /// Takes note that some of those that wait were answered. Their requests stay in the queue until they are
+    /// as many as the others, so that dropping them costs no more than taking them in did.
+    fn forget_waiting(&mut self, answered: usize) {
+        self.stale += answered;
+        if self.stale * 2 < self.waiting.len() {
+            return;
+        }
+        self.stale = 0;
+        let (live, bytes) = (&self.live, &mut self.waiting_bytes);
+        self.waiting.retain(|waiting| {
+            let is_live = waiting.is_live(live);
+            *bytes -= if is_live { 0 } else { waiting.bytes };
+            is_live
+        });
     }
 
     /// Calls the service, which is ready, and polls the handler once.
@@ -338,6 +392,7 @@ where
         let slot = &mut self.slot;
         let handler = pin!(coop::unconstrained(poll_fn(|cx| poll_slot(slot, cx))));
         if let Poll::Ready(result) = handler.poll(&mut Context::from_waker(Waker::noop())) {
+            self.unsent += result.as_ref().map_or(0, |response| response.body().len());
             return answers.push((reply, result));
         }
         let slot = mem::replace(&mut self.slot, Box::pin(None));
@@ -375,6 +430,7 @@ impl<S: Service<Request<Body>>> Serving<S> {
     pub(super) fn stop_all(&mut self) {
         self.waiting.clear();
         self.waiting_bytes = 0;
+        self.stale = 0;
         for live in self.live.values() {
             if let Some(stop) = &live.stop {
                 stop.stop(Kind::Cancelled);
@@ -382,6 +438,23 @@ impl<S: Service<Request<Body>>> Serving<S> {
         }
         self.live.clear();
     }
+}
+
+impl Waiting {
+    /// Whether nobody has answered it, of those that have no answer yet.
+    fn is_live(&self, live: &HashMap<Id, Live>) -> bool {
+        match self.reply {
+            Reply::To(id, _) => live.get(&id).is_some_and(|live| live.serial == self.serial),
+            Reply::Nobody => true,
+        }
+    }
+}
+
+/// The bytes that a request holds while it waits, about.
+fn weight(request: &Request<Body>) -> usize {
+    let entries = request.metadata().iter();
+    let entries = entries.map(|(name, value)| METADATA_ENTRY + name.len() + value.len());
+    request.body().len() + entries.sum::<usize>()
 }
 
 fn not_started(kind: Kind, text: impl Into<Cow<'static, str>>) -> Error {

@@ -103,8 +103,12 @@ impl Shared {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call.
-    pub(super) fn call(&self, request: Request<Body>) -> Result<(Key, Arc<Mailbox>), Error> {
+    /// Begins a call, whose caller waits at `mailbox`.
+    pub(super) fn call(
+        &self,
+        request: Request<Body>,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<Key, Error> {
         let cx = request.cx();
         let now = match cx.deadline() {
             // The stamp of a first attempt is fresh enough: what the peer is told is at most too long.
@@ -119,9 +123,9 @@ impl Shared {
         }
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
-        let result = match outbox.call(&request, now) {
-            Ok(None) => outbox.wait(Box::new(request), now, &mut leavings),
-            Ok(Some(call)) => Ok(call),
+        let result = match outbox.call(&request, now, mailbox) {
+            Ok(None) => outbox.wait(Box::new(request), now, mailbox, &mut leavings),
+            Ok(Some(key)) => Ok(key),
             Err(error) => Err(error),
         };
         leavings.wake(outbox.rouse());
@@ -174,9 +178,7 @@ impl Shared {
         drop(pings);
 
         let mut outbox = self.outbox();
-        if let Phase::Closed(cause) = outbox.phase() {
-            return Err(cause.error(false));
-        }
+        outbox.check_usable()?;
         if !outbox.capabilities().ping {
             return Err(Error::new(Kind::Invalid, "this wire has no ping"));
         }

@@ -46,7 +46,8 @@ pub(super) struct Slot {
     pub(super) terms: Terms,
     pub(super) place: Place,
     pub(super) stage: Stage,
-    pub(super) mailbox: Arc<Mailbox>,
+    /// Where the caller waits, while it may.
+    pub(super) mailbox: Option<Arc<Mailbox>>,
 }
 
 /// How far the call in a slot is; the drawing is in [`inflight`](super::inflight).
@@ -54,7 +55,7 @@ pub(super) struct Slot {
 pub(super) enum Stage {
     /// There is none.
     Free {
-        /// The slot that was freed next after this one, if this is not the last.
+        /// The next free slot, or the number of slots.
         next: u32,
     },
     /// It waits to be encoded.

@@ -292,7 +292,8 @@ impl State {
             _ => never,
         };
         let unopened = (!self.opened).then_some(self.began);
-        let unasked = self.asked_since.is_none().then_some(self.last_read);
+        let may_ask = self.opened && self.asked_since.is_none();
+        let unasked = may_ask.then_some(self.last_read);
         let drain = self.ours.or(self.theirs).map(|drain| drain.since);
         let (interval, timeout) = of.keepalive.unzip();
         [
@@ -345,6 +346,13 @@ mod tests {
         assert!(state.act(Tick::new(30 * SECOND), || None).is_none());
         assert_eq!(state.next(), Tick::new(40 * SECOND));
         assert!(end(state.act(Tick::new(40 * SECOND), || None)).contains("ping"));
+    }
+
+    #[test]
+    fn a_peer_that_has_not_opened_is_not_asked() {
+        let second = Duration::from_secs(1);
+        let state = State::new(&Options::new().keepalive(second, second), Tick::new(0));
+        assert_eq!(state.next(), Tick::new(10 * SECOND));
     }
 
     #[test]

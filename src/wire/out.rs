@@ -64,9 +64,10 @@ impl Out {
         self.flat.extend_from_slice(bytes);
     }
 
-    /// Adds a body: copied if it is short, kept as a slice if not.
+    /// Adds a body: copied if it is short, kept as a slice if not. An empty one is never a slice: a stream that
+    /// is offered no bytes takes none, which looks like its end.
     pub fn put_body(&mut self, body: &Bytes) {
-        if body.len() < self.flatten_below {
+        if body.is_empty() || body.len() < self.flatten_below {
             return self.put(body);
         }
         self.sliced += body.len();

@@ -357,3 +357,24 @@ async fn a_call_that_cannot_be_encoded_fails_alone_and_is_not_sent() {
     server.send(response(id)).await;
     soon(answer).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_id_is_in_use_until_the_last_byte_of_its_answer() {
+    let probe = Probe::default();
+    let (mut client, server) = serve(Options::new(), probe.service());
+    client.shake_hands().await;
+    client
+        .send_all([
+            request(2, "big").body("1000000"),
+            request(2, "big").body("1000000"),
+        ])
+        .await;
+    let text = loop {
+        let frame = client.message().await;
+        if frame.kind == kind::GOAWAY {
+            break String::from_utf8(frame.body).unwrap();
+        }
+    };
+    assert!(text.contains("in use"), "{text}");
+    server.ended().await.unwrap_err();
+}

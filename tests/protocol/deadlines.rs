@@ -157,3 +157,20 @@ async fn a_deadline_that_passes_while_the_request_waits_says_that_it_did_not_sta
     client.expect(response(4)).await;
     assert_eq!(probe.started(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_deadline_has_passed_is_not_started_by_a_service_that_gets_ready() {
+    let probe = Probe::default();
+    let gate = Gate::new(probe.service());
+    let (mut client, _server) = serve(Options::new(), gate.clone());
+    client.shake_hands().await;
+    client.send(request(2, "echo").aux(1_000_000)).await;
+    settle().await;
+    // Both happen before the connection's task has its turn.
+    let late = tokio::time::advance(2 * SECOND);
+    gate.open();
+    late.await;
+    let (code, not_processed, text) = status_of(&client.expect_response(2).await);
+    assert_eq!((code, not_processed), (status::TIMEOUT, true), "{text}");
+    assert_eq!(probe.started(), 0);
+}

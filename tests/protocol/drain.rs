@@ -289,3 +289,24 @@ async fn unimplemented_calls_to_a_client_do_not_end_it() {
     assert_eq!((code, not_processed), (status::UNIMPLEMENTED, true));
     assert!(text.contains("anything"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_were_cancelled_while_they_waited_hold_no_drain_up() {
+    let gate = Gate::new(echo());
+    let (mut client, server) = serve(Options::new(), gate);
+    client.shake_hands().await;
+    client
+        .send_all([
+            request(2, "echo"),
+            crate::support::cancel(2, reason::DROPPED),
+        ])
+        .await;
+    client.expect_response(2).await;
+    let mut drain = task::spawn(server.drain());
+    assert_pending!(drain.poll());
+    client.expect_goaway(reason::SHUTDOWN).await;
+    client.send(goaway(reason::ACK)).await;
+    client.expect_eof().await;
+    drop((client, drain));
+    server.ended().await.unwrap();
+}

@@ -133,3 +133,16 @@ async fn a_request_under_an_id_of_the_wrong_side_breaks_the_protocol() {
     assert!(text.contains("cannot be the id"), "{text}");
     settle().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_one_way_message_before_the_client_has_opened_is_refused_for_that_reason() {
+    let (_client, mut server) = serve(Options::new(), echo());
+    let mut note = call("note", "x");
+    note.cx_mut().set_one_way(true);
+    let error = soon(server.peer.call(note)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Unavailable, Execution::NotSent)
+    );
+    assert!(error.to_string().contains("not open yet"), "{error}");
+}

@@ -193,3 +193,18 @@ async fn a_handle_tells_when_the_other_side_has_opened() {
     server.greet().await;
     soon(handshaken).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_pings_before_the_connection_is_open() {
+    let second = Duration::from_secs(1);
+    let options = Options::new().keepalive(second, second);
+    let (mut client, server) = serve(options, echo());
+    tokio::time::sleep(3 * second).await;
+    let error = soon(server.ping()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Unavailable, Execution::NotSent)
+    );
+    client.expect_silence().await;
+    client.shake_hands().await;
+}

@@ -217,3 +217,37 @@ async fn a_frame_that_drips_is_given_its_time_and_no_more() {
     assert!(text.contains("frame_timeout"), "{text}");
     client.expect_eof().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_gives_its_memory_back_and_works_on() {
+    let options = Options::new()
+        .keepalive(SECOND, 60 * SECOND)
+        .write_buffer(1)
+        .write_stall(None)
+        .max_calls(2);
+    let (mut channel, mut server) = dial(options);
+    server.shake_hands().await;
+    // The stream is full, so a message without an answer stays in the output and a call stays pending.
+    let mut note = call("note", vec![0; 60_000]);
+    steeple::Carry::cx_mut(&mut note).set_one_way(true);
+    for _ in 0..2 {
+        soon(channel.call(note.clone())).await.unwrap();
+        settle().await;
+    }
+    soon(channel.call(note.clone())).await.unwrap();
+    drop(channel.call(call("echo", "pending, then dropped")));
+    sleep(5 * SECOND).await;
+    let mut notes = 0;
+    while notes < 3 {
+        notes += usize::from(server.message().await.kind == kind::ONEWAY);
+    }
+    let answer = channel.call(call("echo", "x"));
+    let id = loop {
+        let frame = server.message().await;
+        if frame.kind == kind::REQUEST {
+            break frame.id;
+        }
+    };
+    server.send(response(id)).await;
+    soon(answer).await.unwrap();
+}

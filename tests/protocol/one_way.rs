@@ -128,3 +128,37 @@ async fn a_full_buffer_refuses_the_message_to_its_sender() {
         .await
         .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_ends_makes_room_for_a_request_that_waits() {
+    let probe = Probe::default();
+    let (mut client, _server) = serve(Options::new().max_handlers(1), probe.service());
+    client.shake_hands().await;
+    client
+        .send_all([one_way("sleep").body("1000"), request(2, "echo").body("x")])
+        .await;
+    client.expect(response(2).body("x")).await;
+    assert_eq!(probe.finished(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_are_bounded_too() {
+    let (mut channel, mut server) = dial(Options::new().write_buffer(300_000));
+    server.shake_hands().await;
+    let mut sent = 0;
+    let error = loop {
+        match soon(channel.call(without_answer(call("note", vec![0; 100_000])))).await {
+            Ok(_) => sent += 1,
+            Err(error) => break error,
+        }
+        assert!(sent < 100, "nothing bounds the messages");
+    };
+    assert_eq!((error.kind(), sent), (Kind::Overflow, 3));
+    for _ in 0..6 {
+        server.message().await;
+    }
+    settle().await;
+    soon(channel.call(without_answer(call("note", vec![0; 1_000_000]))))
+        .await
+        .unwrap();
+}

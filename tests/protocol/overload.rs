@@ -110,3 +110,83 @@ async fn a_request_that_cannot_be_read_is_refused_and_the_next_is_served() {
     assert!(text.contains("cut short"), "{text}");
     client.expect(response(4)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_small_max_unsent_slows_down_and_does_not_hang() {
+    for max_unsent in [0, 1, 1000] {
+        let probe = Probe::default();
+        let (mut client, _server) = serve(Options::new().max_unsent(max_unsent), probe.service());
+        client.shake_hands().await;
+        client
+            .send_all((1..=10).map(|n| request(2 * n, "big").body("5000")))
+            .await;
+        for n in 1..=10 {
+            client.expect_response(2 * n).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_one_batch_count_before_they_are_written() {
+    let probe = Probe::default();
+    let gate = Gate::new(probe.service());
+    let options = Options::new()
+        .max_unsent(1_000_000)
+        .no_keepalive()
+        .write_stall(None);
+    let (mut client, _server) = serve(options, gate.clone());
+    client.shake_hands().await;
+    client
+        .send_all((1..=100).map(|n| request(2 * n, "big").body("400000")))
+        .await;
+    settle().await;
+    gate.open();
+    settle().await;
+    assert!(
+        probe.started() <= 4,
+        "{} answers of 400 kB",
+        probe.started()
+    );
+    client
+        .send_all((101..=200).map(|n| request(2 * n, "big").body("400000")))
+        .await;
+    settle().await;
+    assert!(
+        probe.started() <= 4,
+        "{} answers of 400 kB",
+        probe.started()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_requests_take_no_place_in_the_queue() {
+    let gate = Gate::new(echo());
+    let (mut client, _server) = serve(Options::new().max_waiting(4, 1000), gate.clone());
+    client.shake_hands().await;
+    for n in 0..100 {
+        client
+            .send_all([request(2, "echo").body([n]), cancel(2, reason::DROPPED)])
+            .await;
+        let (code, _, text) = status_of(&client.expect_response(2).await);
+        assert_eq!(code, status::CANCELLED, "{text}");
+    }
+    client.send(request(2, "echo").body("x")).await;
+    settle().await;
+    gate.open();
+    client.expect(response(2).body("x")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_that_wait_are_bounded_metadata_included() {
+    let gate = Gate::new(echo());
+    let (mut client, _server) = serve(Options::new().max_waiting(100, 10_000), gate.clone());
+    client.shake_hands().await;
+    client.send(request(2, "echo").body([0; 6000])).await;
+    client.send(request(4, "echo").named("k", [0; 6000])).await;
+    let (code, not_processed, _) = status_of(&client.expect_response(4).await);
+    assert_eq!((code, not_processed), (status::EXHAUSTED, true));
+    gate.open();
+    client.expect(response(2).body([0; 6000])).await;
+    client.send(request(4, "echo").named("k", [0; 6000])).await;
+    client.expect(response(4)).await;
+}

@@ -121,3 +121,17 @@ async fn a_task_that_spins_for_input_sleeps_in_the_end() {
     soon(channel.call(call("sleep", "50"))).await.unwrap();
     soon(channel.drain()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_never_copied_go_out_one_after_the_other() {
+    let options = Options::new().flatten_below(0);
+    let mut channel = pair(64 * 1024, 8192, options);
+    let bodies = ["", "a", "", "", "bcd"];
+    let answers: Vec<_> = bodies
+        .iter()
+        .map(|body| channel.call(call("echo", *body)))
+        .collect();
+    for (answer, body) in answers.into_iter().zip(bodies) {
+        assert_eq!(soon(answer).await.unwrap().body().as_bytes(), body);
+    }
+}

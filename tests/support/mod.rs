@@ -1,6 +1,10 @@
 //! What tests of the protocol share: a peer that is played by hand, the other side of it, and services.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of it"
+)]
 
 mod ends;
 mod frame;

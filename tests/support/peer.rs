@@ -146,6 +146,17 @@ impl RawPeer {
         }
     }
 
+    /// Reads whatever comes, to the end.
+    pub(crate) async fn drink(&mut self) {
+        self.input.clear();
+        while soon(self.io.read_buf(&mut self.input))
+            .await
+            .is_ok_and(|bytes| bytes > 0)
+        {
+            self.input.clear();
+        }
+    }
+
     /// Nothing comes as long as nothing happens.
     pub(crate) async fn expect_silence(&mut self) {
         super::settle().await;

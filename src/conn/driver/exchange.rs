@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Body, Error, Request, Response,
-    wire::{Reason, Role, Wire},
+    wire::{Reason, Role, Violation, Wire},
 };
 
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
@@ -58,13 +58,17 @@ where
         if let Some(nonce) = self.pong.take() {
             outbox.control(|encoder, out| encoder.pong(nonce, out));
         }
+        if let Some(id) = outbox.reused_id() {
+            return Err(Violation::new(format!("the id {id:?} is in use")).into());
+        }
         if outbox.is_refused_in_vain() {
             let cause = Cause::lost("the peer reads none of the answers that refuse its requests");
             return Err(End::Tell(cause, Reason::Limit));
         }
         self.drain(outbox)?;
         outbox.promote(self.now, &mut self.leavings);
-        self.unsent = self.writing.len() + outbox.unsent_answers();
+        self.serving
+            .set_unsent(self.writing.len() + outbox.unsent_answers());
 
         if !self.writing.is_empty() || !outbox.has_output() {
             self.sleep(outbox, self.writing.is_empty());

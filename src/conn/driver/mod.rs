@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!   read ──▶ decode ──▶ answers, requests, control        a bounded number of frames
-//!   start requests that waited for the service
 //!   look at the time                                      if the one timer has fired
+//!   start requests that waited for the service
 //!   one lock: give answers to callers, take the answers of handlers, take the output away
 //!   write                                                 all of it in one call, if the stream takes it
 //! ```
@@ -88,8 +88,6 @@ where
     spin_until: Option<Instant>,
     /// The peer's last ping, to be answered. There is one answer to several.
     pong: Option<u32>,
-    /// Bytes of answers that the stream has not taken.
-    unsent: usize,
 
     clock: Clock,
     now: Instant,
@@ -114,7 +112,6 @@ struct Settings {
     read_buffer: usize,
     flush_delay: Duration,
     spin: Duration,
-    max_unsent: usize,
     can_drain: bool,
 }
 
@@ -173,7 +170,6 @@ where
             read_buffer: options.read_buffer,
             flush_delay: options.flush_delay,
             spin: options.spin,
-            max_unsent: options.max_unsent,
             can_drain,
         };
         Self {
@@ -193,7 +189,6 @@ where
             delayed_until: None,
             spin_until: None,
             pong: None,
-            unsent: 0,
             clock,
             now,
             timer: None,
@@ -210,23 +205,19 @@ where
     /// One turn while the connection is open.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, end::End> {
         let read = self.read(cx)?;
-        self.serving
-            .start_waiting(self.may_start(), cx, &mut self.answers);
+        // First, so that what has expired is not started.
         self.check_time(cx)?;
+        self.serving.start_waiting(cx, &mut self.answers);
         if self.exchange()? {
             return Ok(Turn::Yield);
         }
         let written = self.write(cx)?;
         let timer = self.arm(cx);
-        Ok(match read || timer || written == Written::Some {
+        let room = self.serving.has_new_room();
+        Ok(match read || timer || room || written == Written::Some {
             true => Turn::Moved,
             false => Turn::Still,
         })
-    }
-
-    /// Whether further handlers may start: not while too many answers are unsent.
-    fn may_start(&self) -> bool {
-        self.unsent < self.settings.max_unsent
     }
 
     /// Tells the outbox which task to wake, if it is another than before.

@@ -83,19 +83,15 @@ where
                     let deadline = self.now.checked_add(remaining);
                     request.cx_mut().set_deadline(deadline);
                 }
-                let may_start = self.may_start();
-                self.serving
-                    .request(id, request, may_start, cx, &mut self.answers)?;
+                self.serving.request(id, request, cx, &mut self.answers)?;
             }
             Frame::OneWay(request) => {
-                let may_start = self.may_start();
-                let taken = self
-                    .serving
-                    .one_way(request, may_start, cx, &mut self.answers);
+                let taken = self.serving.one_way(request, cx, &mut self.answers);
                 self.counted.one_way_received += 1;
                 self.counted.one_way_dropped += u64::from(!taken);
             }
             Frame::Refused { id, error } => {
+                self.serving.check_id(id)?;
                 self.answers
                     .push((Reply::To(id, Encoding::RAW), Err(error)));
             }

@@ -1,10 +1,10 @@
 //! The one timer of a connection.
 
-use std::{future::Future, mem, task::Context};
+use std::{future::Future, mem, pin::Pin, task::Context};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 use tower_service::Service;
 
@@ -29,13 +29,14 @@ where
     S::Future: Send + 'static,
     W: Wire,
 {
-    /// Does what is due, if the timer has fired.
+    /// Does what is due, if the timer has fired or is about to.
     pub(super) fn check_time(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let fired = self
-            .timer
-            .as_mut()
-            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-        if !fired || self.armed == Tick::NEVER {
+        if self.armed == Tick::NEVER {
+            return Ok(());
+        }
+        let fired = |timer: &mut Pin<Box<Sleep>>| timer.as_mut().poll(cx).is_ready();
+        let due = self.clock.tick(self.now) >= self.armed;
+        if !due && !self.timer.as_mut().is_some_and(fired) {
             return Ok(());
         }
         self.armed = Tick::NEVER;

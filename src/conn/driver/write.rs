@@ -48,6 +48,7 @@ where
                 Poll::Ready(Ok(0)) => return Err(self.write_error(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(bytes)) => {
                     self.writing.advance(bytes);
+                    self.serving.wrote(bytes);
                     self.counted.bytes_written += bytes as u64;
                     self.counted.write_calls += 1;
                     self.state.wrote();

@@ -17,6 +17,10 @@ impl Outbox {
         if let Phase::Closed(_) = self.phase {
             return;
         }
+        if self.bulk_answers.contains(id) {
+            self.reused = Some(id);
+            return;
+        }
         let before = self.out.len();
         let mismatch = result
             .ok()
@@ -30,9 +34,7 @@ impl Outbox {
             }
             (Ok(Lane::Bulk), Ok(response)) => {
                 self.stats.served.count(Ok(()));
-                let len = response.body().len();
-                self.bulk_answers.insert(id, len);
-                self.bulk_answer_bytes += len;
+                self.bulk_answers.insert(id, response.body().len());
             }
             (Ok(_), result) => self
                 .stats
@@ -70,9 +72,14 @@ impl Outbox {
         self.refusal_bytes > MAX_REFUSAL_BYTES
     }
 
+    /// An id that the peer used again before it had the whole answer.
+    pub(in super::super) fn reused_id(&self) -> Option<Id> {
+        self.reused
+    }
+
     /// The bytes of answers that the driver has not taken.
     pub(in super::super) fn unsent_answers(&self) -> usize {
-        self.out.len() + self.bulk_answer_bytes
+        self.out.len() + self.bulk_answers.sum()
     }
 }
 

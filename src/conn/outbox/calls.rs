@@ -10,7 +10,7 @@ use super::{
         inflight::{Ending, Key},
         leavings::Leavings,
         mailbox::Mailbox,
-        options::Overflow,
+        options::{Options, Overflow},
         slot::Terms,
     },
     Outbox, Phase,
@@ -30,8 +30,10 @@ impl Outbox {
         &mut self,
         request: &Request<Body>,
         now: Option<Instant>,
-    ) -> Result<Option<(Key, Arc<Mailbox>)>, Error> {
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<Option<Key>, Error> {
         self.check_open()
+            .and_then(|()| self.check_ids())
             .inspect_err(|error| self.stats.calls.count(Err(error.kind())))?;
         if self.calls.pending() > 0 || !self.has_room() {
             return Ok(None);
@@ -46,7 +48,7 @@ impl Outbox {
             Ok(lane) => {
                 let place = self.place(lane, at);
                 let terms = self.terms(request, now);
-                Ok(Some(self.calls.insert_sent(place, terms)))
+                Ok(Some(self.calls.insert_sent(place, terms, mailbox.clone())))
             }
             Err(error) => {
                 self.stats.calls.count(Err(error.kind()));
@@ -60,17 +62,18 @@ impl Outbox {
         &mut self,
         request: Box<Request<Body>>,
         now: Option<Instant>,
+        mailbox: &Arc<Mailbox>,
         leavings: &mut Leavings,
-    ) -> Result<(Key, Arc<Mailbox>), Error> {
+    ) -> Result<Key, Error> {
         if let Err(error) = self.make_room_to_wait(leavings) {
             self.stats.calls.count(Err(error.kind()));
             leavings.drop_request(request);
             return Err(error);
         }
         let terms = self.terms(&request, now);
-        let (key, mailbox) = self.calls.insert_pending(request, terms);
+        let key = self.calls.insert_pending(request, terms, mailbox.clone());
         self.pending.push_back(key);
-        Ok((key, mailbox))
+        Ok(key)
     }
 
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
@@ -82,16 +85,19 @@ impl Outbox {
                 "this wire has no messages without an answer",
             ));
         }
-        if matches!(self.phase, Phase::Opening) || self.out.len() >= self.limits.write_buffer {
+        self.check_usable()?;
+        if self.out.len() + self.bulk_one_ways.sum() >= self.limits.write_buffer {
             let limit = self.limits.write_buffer;
             let text = format!("the write_buffer of {limit} bytes is full");
             return Err(Error::new(Kind::Overflow, text));
         }
         if request.body().len() > self.encoder.bulk_above() {
+            self.check_ids()?;
             let id = self.calls.next_id();
             self.encoder.one_way(Some(id), request, &mut self.out)?;
             self.calls.insert_one_way();
             self.bulk_requests += 1;
+            self.bulk_one_ways.insert(id, request.body().len());
         } else {
             self.encoder.one_way(None, request, &mut self.out)?;
         }
@@ -223,6 +229,28 @@ impl Outbox {
         if self.calls.fail_pending(key, error, leavings) {
             self.stats.calls.count(Err(kind));
         }
+    }
+
+    /// Whether anything may be written.
+    pub(in super::super) fn check_usable(&self) -> Result<(), Error> {
+        match &self.phase {
+            Phase::Open | Phase::Draining => Ok(()),
+            Phase::Opening => Err(Error::new(
+                Kind::Unavailable,
+                "the connection is not open yet",
+            )),
+            Phase::Closed(cause) => Err(cause.error(false)),
+        }
+    }
+
+    /// Whether there is an id for another call. Only where every call waits can there be none.
+    fn check_ids(&self) -> Result<(), Error> {
+        if self.calls.is_full() {
+            let limit = Options::MAX_CALLS;
+            let text = format!("{limit} calls have not ended, and no more have an id");
+            return Err(Error::new(Kind::Overflow, text));
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Error> {

@@ -16,13 +16,12 @@
 
 mod answers;
 mod calls;
+mod lengths;
 mod output;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    task::Waker,
-};
+use std::{collections::VecDeque, task::Waker};
 
+use self::lengths::Lengths;
 use super::{
     cause::Cause,
     clock::{Clock, Tick},
@@ -50,11 +49,12 @@ pub(super) struct Outbox {
     calls: InFlight,
     /// Calls in the order in which they wait, among them some that have ended since.
     pending: VecDeque<Key>,
-    /// Requests of this side in the bulk lane.
+    /// Requests of this side in the bulk lane, those without an answer included.
     bulk_requests: usize,
-    /// Answers in the bulk lane and their lengths.
-    bulk_answers: HashMap<Id, usize>,
-    bulk_answer_bytes: usize,
+    bulk_one_ways: Lengths,
+    bulk_answers: Lengths,
+    /// An id that the peer used again before it had the whole answer.
+    reused: Option<Id>,
     /// How much of `out` refuses requests.
     refusal_bytes: usize,
     /// Requests of the peer that tasks have answered since the driver last looked.
@@ -127,8 +127,9 @@ impl Outbox {
             calls: InFlight::new(role),
             pending: VecDeque::new(),
             bulk_requests: 0,
-            bulk_answers: HashMap::new(),
-            bulk_answer_bytes: 0,
+            bulk_one_ways: Lengths::default(),
+            bulk_answers: Lengths::default(),
+            reused: None,
             refusal_bytes: 0,
             finished: Vec::new(),
             driver: None,

@@ -1,7 +1,5 @@
 //! What the driver does with an outbox.
 
-use std::collections::VecDeque;
-
 use super::{
     super::{
         cause::Cause,
@@ -117,12 +115,13 @@ impl Outbox {
 
     /// Gives back memory that an idle connection does not need.
     pub(in super::super) fn shrink(&mut self) {
+        if self.calls.pending() == 0 {
+            // Whatever is in it has ended, and must not name slots that are gone.
+            self.pending = Default::default();
+        }
         self.calls.shrink();
         if self.out.is_empty() {
             self.out.clear(KEPT);
-        }
-        if self.calls.is_idle() {
-            self.pending = VecDeque::new();
         }
     }
 
@@ -208,10 +207,10 @@ impl Outbox {
 
     /// The last chunk of a message is in the output.
     fn chunked(&mut self, id: Id) {
-        if let Some(len) = self.bulk_answers.remove(&id) {
-            self.bulk_answer_bytes -= len;
+        if self.bulk_answers.remove(id) {
             return;
         }
+        self.bulk_one_ways.remove(id);
         self.bulk_requests -= 1;
         let place = Place::Chunked {
             batch: self.batch,
