@@ -32,7 +32,7 @@
 //! | requests that wait for the service | [`max_waiting`](Options::max_waiting) | refused, not started |
 //! | handlers in tasks | [`max_handlers`](Options::max_handlers) | further requests wait |
 //! | answers not yet written | [`max_unsent`](Options::max_unsent) | no further handler starts |
-//! | refusals not yet written | 1 MiB | the connection ends |
+//! | refusals and pongs not yet written | 1 MiB | the connection ends |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
 
 mod answer;

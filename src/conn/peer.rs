@@ -84,11 +84,13 @@ impl Peer {
         self.shared.is_closed()
     }
 
-    /// Asks the other side whether it is there, and measures how long its answer takes.
+    /// Asks the other side, once it has opened the connection, whether it is there, and measures how long its
+    /// answer takes.
     ///
     /// # Errors
     /// If the connection ends first, or more than 64 pings wait for their answers.
     pub async fn ping(&self) -> Result<Duration, Error> {
+        self.handshaken().await?;
         let begun = Instant::now();
         let answered = self.shared.ping()?.await;
         match (answered, self.shared.cause()) {

@@ -15,7 +15,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -51,7 +51,7 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     limits: Limits,
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
-    live: HashMap<Id, Live>,
+    live: BTreeMap<Id, Live>,
     /// Handlers that run in tasks.
     tasks: usize,
     waiting: VecDeque<Waiting>,
@@ -135,7 +135,7 @@ where
                 unsent: options.max_unsent,
             },
             clock,
-            live: HashMap::new(),
+            live: BTreeMap::new(),
             tasks: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -442,7 +442,7 @@ impl<S: Service<Request<Body>>> Serving<S> {
 
 impl Waiting {
     /// Whether nobody has answered it, of those that have no answer yet.
-    fn is_live(&self, live: &HashMap<Id, Live>) -> bool {
+    fn is_live(&self, live: &BTreeMap<Id, Live>) -> bool {
         match self.reply {
             Reply::To(id, _) => live.get(&id).is_some_and(|live| live.serial == self.serial),
             Reply::Nobody => true,

@@ -1,7 +1,7 @@
 //! What the handles, the handlers' tasks and the driver of one connection share.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -54,7 +54,7 @@ pub(super) enum Status {
 #[derive(Debug, Default)]
 struct Pings {
     last: u32,
-    waiting: HashMap<u32, oneshot::Sender<()>>,
+    waiting: BTreeMap<u32, oneshot::Sender<()>>,
 }
 
 /// How many pings of users may wait for their answers.
@@ -116,6 +116,7 @@ impl Shared {
             deadline => (deadline.is_some() || self.ages).then(Instant::now),
         };
         if cx.deadline() <= now && cx.deadline().is_some() {
+            self.outbox().stats_mut().calls.count(Err(Kind::Timeout));
             return Err(Error::new(
                 Kind::Timeout,
                 "the deadline had passed before the call began",

@@ -9,7 +9,8 @@ use steeple::{
 use tower::Service;
 
 use crate::support::{
-    Frame, call, dial, echo, goaway, hello, magic, ping, request, response, serve, settle, soon,
+    Frame, call, dial, echo, goaway, hello, magic, ping, pong, request, response, serve, settle,
+    soon,
 };
 
 #[tokio::test(start_paused = true)]
@@ -200,11 +201,14 @@ async fn nobody_pings_before_the_connection_is_open() {
     let options = Options::new().keepalive(second, second);
     let (mut client, server) = serve(options, echo());
     tokio::time::sleep(3 * second).await;
-    let error = soon(server.ping()).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.execution()),
-        (Kind::Unavailable, Execution::NotSent)
-    );
+    let mut waits = tokio_test::task::spawn(server.ping());
+    settle().await;
+    tokio_test::assert_pending!(waits.poll());
     client.expect_silence().await;
     client.shake_hands().await;
+    assert!(waits.is_woken());
+    tokio_test::assert_pending!(waits.poll());
+    client.expect(ping(1)).await;
+    client.send(pong(1)).await;
+    soon(waits).await.unwrap();
 }

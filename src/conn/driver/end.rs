@@ -170,6 +170,8 @@ where
             return true;
         }
         self.wanted = until;
+        // What the timer was set to before the end means nothing any more.
+        self.armed = Tick::NEVER;
         self.arm(cx)
     }
 }

@@ -55,14 +55,16 @@ where
             self.serving.finished(reply);
         }
         outbox.stats_mut().handling = self.serving.under_way() as u64;
-        if let Some(nonce) = self.pong.take() {
-            outbox.control(|encoder, out| encoder.pong(nonce, out));
+        for nonce in self.pings.drain(..) {
+            outbox.pong(nonce);
         }
         if let Some(id) = outbox.reused_id() {
             return Err(Violation::new(format!("the id {id:?} is in use")).into());
         }
-        if outbox.is_refused_in_vain() {
-            let cause = Cause::lost("the peer reads none of the answers that refuse its requests");
+        if outbox.is_answered_in_vain() {
+            let cause = Cause::lost(
+                "the peer reads nothing of what refuses its requests and answers its pings",
+            );
             return Err(End::Tell(cause, Reason::Limit));
         }
         self.drain(outbox)?;
@@ -70,6 +72,10 @@ where
         self.serving
             .set_unsent(self.writing.len() + outbox.unsent_answers());
 
+        if !outbox.has_output() {
+            // What was delayed may have been taken back.
+            self.delayed_until = None;
+        }
         if !self.writing.is_empty() || !outbox.has_output() {
             self.sleep(outbox, self.writing.is_empty());
             return Ok(false);

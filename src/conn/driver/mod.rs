@@ -86,8 +86,8 @@ where
     delayed_until: Option<Tick>,
     /// Until when to ask for input instead of sleeping.
     spin_until: Option<Instant>,
-    /// The peer's last ping, to be answered. There is one answer to several.
-    pong: Option<u32>,
+    /// The peer's pings that are to be answered.
+    pings: Vec<u32>,
 
     clock: Clock,
     now: Instant,
@@ -188,7 +188,7 @@ where
             yielded: false,
             delayed_until: None,
             spin_until: None,
-            pong: None,
+            pings: Vec::new(),
             clock,
             now,
             timer: None,

@@ -110,7 +110,7 @@ where
             },
             Frame::Ping(nonce) => {
                 self.state.ping(self.clock.tick(self.now))?;
-                self.pong = Some(nonce);
+                self.pings.push(nonce);
             }
             Frame::Pong(nonce) => {
                 self.state.pong();

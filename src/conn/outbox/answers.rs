@@ -8,8 +8,8 @@ use crate::{
     wire::{Id, Lane, numbers::encoding::name},
 };
 
-/// How many bytes of refusals may be unwritten. A peer that is refused and reads none of it is not going to.
-const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
+/// How many bytes of refusals and pongs may be unwritten. A peer that reads none of so many is not going to.
+const MAX_REFLEX_BYTES: usize = 1024 * 1024;
 
 impl Outbox {
     /// The one answer to a request of the peer, which asked for `encoding`.
@@ -42,7 +42,7 @@ impl Outbox {
                 .count(result.map(drop).map_err(Error::kind)),
         }
         if result.is_err_and(|error| error.execution() == Execution::NotStarted) {
-            self.refusal_bytes += self.out.len() - before;
+            self.reflex_bytes += self.out.len() - before;
         }
     }
 
@@ -67,9 +67,16 @@ impl Outbox {
         self.rouse()
     }
 
-    /// Whether the peer goes on sending what is refused and reads none of the refusals.
-    pub(in super::super) fn is_refused_in_vain(&self) -> bool {
-        self.refusal_bytes > MAX_REFUSAL_BYTES
+    /// Answers a ping of the peer.
+    pub(in super::super) fn pong(&mut self, nonce: u32) {
+        let before = self.out.len();
+        self.encoder.pong(nonce, &mut self.out);
+        self.reflex_bytes += self.out.len() - before;
+    }
+
+    /// Whether the peer goes on sending what is answered at once and reads none of the answers.
+    pub(in super::super) fn is_answered_in_vain(&self) -> bool {
+        self.reflex_bytes > MAX_REFLEX_BYTES
     }
 
     /// An id that the peer used again before it had the whole answer.

@@ -55,8 +55,8 @@ pub(super) struct Outbox {
     bulk_answers: Lengths,
     /// An id that the peer used again before it had the whole answer.
     reused: Option<Id>,
-    /// How much of `out` refuses requests.
-    refusal_bytes: usize,
+    /// How much of `out` refuses requests and answers pings: no handler bounds it.
+    reflex_bytes: usize,
     /// Requests of the peer that tasks have answered since the driver last looked.
     finished: Vec<Reply>,
 
@@ -130,7 +130,7 @@ impl Outbox {
             bulk_one_ways: Lengths::default(),
             bulk_answers: Lengths::default(),
             reused: None,
-            refusal_bytes: 0,
+            reflex_bytes: 0,
             finished: Vec::new(),
             driver: None,
             asleep: false,

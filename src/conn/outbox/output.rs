@@ -49,7 +49,7 @@ impl Outbox {
         }
         std::mem::swap(&mut self.out, empty);
         self.batch += 1;
-        self.refusal_bytes = 0;
+        self.reflex_bytes = 0;
     }
 
     /// Requests of the peer that were answered by tasks.
