@@ -16,19 +16,18 @@ pub(super) struct Leavings {
     rest: Option<Box<Rest>>,
 }
 
-/// A result and where it goes.
-type Delivery = (Arc<Mailbox>, Result<Response<Body>, Error>);
-
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<(Arc<Mailbox>, Answer)>,
     #[expect(
         clippy::vec_box,
         reason = "they come in boxes, and a box is one word to move"
     )]
     requests: Vec<Box<Request<Body>>>,
-    results: Vec<Result<Response<Body>, Error>>,
+    results: Vec<Answer>,
 }
+
+type Answer = Result<Response<Body>, Error>;
 
 impl Leavings {
     /// Adds the driver, to be woken.
@@ -37,11 +36,7 @@ impl Leavings {
     }
 
     /// Adds a result, to be delivered if somebody waits for it.
-    pub(super) fn deliver(
-        &mut self,
-        mailbox: Option<Arc<Mailbox>>,
-        result: Result<Response<Body>, Error>,
-    ) {
+    pub(super) fn deliver(&mut self, mailbox: Option<Arc<Mailbox>>, result: Answer) {
         match mailbox {
             Some(mailbox) => self.rest().deliveries.push((mailbox, result)),
             None => self.drop_result(result),
@@ -54,7 +49,7 @@ impl Leavings {
     }
 
     /// Adds a result that nobody waits for, to be dropped.
-    pub(super) fn drop_result(&mut self, result: Result<Response<Body>, Error>) {
+    pub(super) fn drop_result(&mut self, result: Answer) {
         self.rest().results.push(result);
     }
 

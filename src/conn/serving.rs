@@ -52,6 +52,8 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
     live: BTreeMap<Id, Live>,
+    /// The tasks of handlers whose answer nobody waits for.
+    one_ways: BTreeMap<u64, Arc<Stop>>,
     /// Handlers that run in tasks.
     tasks: usize,
     waiting: VecDeque<Waiting>,
@@ -109,6 +111,9 @@ struct Waiting {
     request: Request<Body>,
 }
 
+/// Requests that waited and are started in one turn. More would keep answers from the peer that are ready.
+const STARTS_PER_TURN: usize = 256;
+
 impl<S> Serving<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -136,6 +141,7 @@ where
             },
             clock,
             live: BTreeMap::new(),
+            one_ways: BTreeMap::new(),
             tasks: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -211,7 +217,8 @@ where
         cx: &mut Context<'_>,
         answers: &mut Answers,
     ) -> bool {
-        self.arrive(Reply::Nobody, request, cx, answers)
+        self.serial += 1;
+        self.arrive(Reply::Nobody(self.serial), request, cx, answers)
     }
 
     /// Takes a request back.
@@ -236,19 +243,26 @@ where
     pub(super) fn finished(&mut self, reply: Reply) {
         self.tasks -= 1;
         self.has_new_room = true;
-        if let Reply::To(id, _) = reply {
-            self.live.remove(&id);
+        match reply {
+            Reply::To(id, _) => drop(self.live.remove(&id)),
+            Reply::Nobody(serial) => drop(self.one_ways.remove(&serial)),
         }
     }
 
-    /// Starts requests that wait, while the service is ready.
+    /// Starts some of the requests that wait, while the service is ready.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>, answers: &mut Answers) {
         self.has_new_room = false;
-        while !self.waiting.is_empty()
-            && self.has_room()
-            && let Poll::Ready(ready) = self.poll_ready(cx)
-            && let Some(waiting) = self.waiting.pop_front()
-        {
+        for left in (0..STARTS_PER_TURN).rev() {
+            if self.waiting.is_empty() || !self.has_room() {
+                break;
+            }
+            let Poll::Ready(ready) = self.poll_ready(cx) else {
+                break;
+            };
+            let Some(waiting) = self.waiting.pop_front() else {
+                break;
+            };
+            self.has_new_room = left == 0;
             self.waiting_bytes -= waiting.bytes;
             if !waiting.is_live(&self.live) {
                 self.stale -= 1;
@@ -405,17 +419,17 @@ where
     /// Remembers a request that is not answered where it began.
     fn enter(&mut self, reply: Reply, deadline: Tick, stop: Option<Arc<Stop>>) {
         self.tasks += usize::from(stop.is_some());
-        if let Reply::To(id, _) = reply {
-            self.earliest = self.earliest.min(deadline);
-            let serial = self.serial;
-            self.live.insert(
-                id,
-                Live {
-                    serial,
+        match reply {
+            Reply::To(id, _) => {
+                self.earliest = self.earliest.min(deadline);
+                let live = Live {
+                    serial: self.serial,
                     deadline,
                     stop,
-                },
-            );
+                };
+                self.live.insert(id, live);
+            }
+            Reply::Nobody(serial) => self.one_ways.extend(stop.map(|stop| (serial, stop))),
         }
     }
 
@@ -436,7 +450,11 @@ impl<S: Service<Request<Body>>> Serving<S> {
                 stop.stop(Kind::Cancelled);
             }
         }
+        self.one_ways
+            .values()
+            .for_each(|stop| stop.stop(Kind::Cancelled));
         self.live.clear();
+        self.one_ways.clear();
     }
 }
 
@@ -445,7 +463,7 @@ impl Waiting {
     fn is_live(&self, live: &BTreeMap<Id, Live>) -> bool {
         match self.reply {
             Reply::To(id, _) => live.get(&id).is_some_and(|live| live.serial == self.serial),
-            Reply::Nobody => true,
+            Reply::Nobody(_) => true,
         }
     }
 }

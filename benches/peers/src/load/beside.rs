@@ -1,0 +1,17 @@
+//! Bodies of 64 MiB, one after the other, beside the calls that are measured.
+
+use bytes::Bytes;
+
+use super::echo;
+use crate::Error;
+use crate::harness::probe::{Phase, Probe};
+use crate::peers::{Caller, MAX_BODY};
+
+/// Waits for the second phase, and transfers from then on.
+pub(super) async fn transfer<C: Caller>(mut caller: C, probe: &Probe) -> Result<(), Error> {
+    probe.reached(Phase::Second).await;
+    let body = Bytes::from(vec![0x5a; MAX_BODY]);
+    loop {
+        echo(&mut caller, &body).await?;
+    }
+}

@@ -1,0 +1,96 @@
+//! How a client calls: one file per shape of workload.
+
+mod batch;
+mod beside;
+pub(crate) mod bytes;
+mod closed;
+pub(crate) mod json;
+mod open;
+
+use std::net::SocketAddr;
+
+use ::bytes::Bytes;
+
+use crate::Error;
+use crate::harness::probe::Probe;
+use crate::harness::runtime::or_exit;
+use crate::peers::{Caller, Peer};
+use crate::workload::{Shape, Workload};
+
+/// Opens the connections of a workload and starts the callers on each.
+pub(crate) async fn start<P: Peer>(
+    server: SocketAddr,
+    workload: Workload,
+    probe: &'static Probe,
+) -> Result<(), Error> {
+    let addr = match workload.shape {
+        Shape::Bytes => bytes::proxy(server, probe).await?,
+        _ => server,
+    };
+    for connection in 0..workload.connections {
+        connect::<P>(addr, workload, probe, connection).await?;
+    }
+    Ok(())
+}
+
+/// Opens one connection, whose place among all is `connection`, and starts its callers.
+async fn connect<P: Peer>(
+    addr: SocketAddr,
+    workload: Workload,
+    probe: &'static Probe,
+    connection: usize,
+) -> Result<(), Error> {
+    let mut caller = P::connect(addr).await?;
+    let payload = Bytes::from(vec![0x5a; workload.payload]);
+    let first = connection * workload.callers;
+    let meters = (first..first + workload.callers).map(|index| probe.meter(index));
+    let sample = workload.sample_every();
+    match workload.shape {
+        Shape::Closed => {
+            for meter in meters {
+                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+            }
+        }
+        Shape::Idle => {
+            echo(&mut caller, &payload).await?;
+            // Dropping the last handle would close the connection.
+            std::mem::forget(caller);
+        }
+        Shape::Beside => {
+            for meter in meters {
+                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+            }
+            spawn(beside::transfer(caller, probe));
+        }
+        Shape::Open => spawn(open::run(caller, payload, workload, probe)),
+        Shape::Batch => {
+            for meter in meters {
+                spawn(batch::run(caller.clone(), payload.clone(), meter));
+            }
+        }
+        Shape::Bytes => {
+            bytes::start(caller, P::connect_compressed(addr).await?, workload, probe)?;
+        }
+        Shape::Json => {
+            for meter in meters {
+                spawn(json::run(caller.clone(), meter, sample));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One call, whose answer has the length of an echo.
+async fn echo<C: Caller>(caller: &mut C, payload: &Bytes) -> Result<(), Error> {
+    let reply = caller.call(payload).await?;
+    if reply.as_ref().len() == payload.len() {
+        Ok(())
+    } else {
+        Err("not an echo".into())
+    }
+}
+
+/// A caller that fails ends the process: a run in which some callers are gone is no measurement.
+fn spawn(calls: impl Future<Output = Result<(), Error>> + Send + 'static) {
+    tokio::spawn(async { or_exit(calls.await) });
+}

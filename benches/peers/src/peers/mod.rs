@@ -1,0 +1,126 @@
+//! The peers, each behind the same two traits, so that the hot loop is compiled for every one of them.
+
+mod bare;
+mod blocking;
+mod handler;
+mod raw;
+mod tarpc;
+mod tonic;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpListener;
+
+use crate::Error;
+use crate::workload::{Shape, Workload};
+
+pub(crate) use self::bare::Bare;
+pub(crate) use self::blocking::Blocking;
+pub(crate) use self::handler::Handler;
+pub(crate) use self::raw::Raw;
+pub(crate) use self::tarpc::Tarpc;
+pub(crate) use self::tonic::Tonic;
+
+/// The longest body of any workload.
+pub(crate) const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// Names a peer on the command line and in every row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// The bare tokio multiplexer: what one socket and one task per call cost without any library.
+    Raw,
+    /// Blocking threads and no callers: what the sockets alone can do.
+    Std,
+    /// A steeple `Channel` and a service without layers.
+    Bare,
+    /// The paved road of steeple.
+    Steeple,
+    /// tarpc, over TCP with bincode.
+    Tarpc,
+    /// tonic, gRPC over HTTP/2.
+    Tonic,
+}
+
+impl Subject {
+    /// The name in tables and rows.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Std => "std",
+            Self::Bare => "bare",
+            Self::Steeple => "steeple",
+            Self::Tarpc => "tarpc",
+            Self::Tonic => "tonic",
+        }
+    }
+
+    /// Whether it can be measured. A peer that does not exist yet has null rows, and so has one without callers
+    /// where more is asked of callers than to keep calling.
+    pub(crate) fn runs(self, workload: &Workload) -> bool {
+        match self {
+            Self::Steeple => false,
+            Self::Std => workload.shape == Shape::Closed,
+            Self::Raw | Self::Bare | Self::Tarpc | Self::Tonic => true,
+        }
+    }
+
+    /// Whether it can compress what it sends.
+    pub(crate) fn compresses(self) -> bool {
+        matches!(self, Self::Tonic)
+    }
+
+    /// The error of a process that was asked to run one that does not exist.
+    pub(crate) fn missing(self) -> Error {
+        format!("{} does not exist yet", self.name()).into()
+    }
+}
+
+/// A way to call, on tokio.
+pub(crate) trait Peer: 'static {
+    /// What a caller holds. Its clones share one connection.
+    type Caller: Caller;
+
+    /// Accepts, and answers with `handler`, until the process ends.
+    fn serve(
+        listener: TcpListener,
+        handler: Handler,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Opens one connection.
+    fn connect(addr: SocketAddr) -> impl Future<Output = Result<Self::Caller, Error>> + Send;
+
+    /// Opens one connection that compresses both ways, if the peer can.
+    fn connect_compressed(
+        _addr: SocketAddr,
+    ) -> impl Future<Output = Result<Option<Self::Caller>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+}
+
+/// One caller on a connection.
+pub(crate) trait Caller: Clone + Send + 'static {
+    /// The body of an answer.
+    type Reply: AsRef<[u8]> + Send;
+
+    /// Sends `payload` and waits for the answer.
+    fn call(&mut self, payload: &Bytes) -> impl Future<Output = Result<Self::Reply, Error>> + Send;
+
+    /// Makes `count` calls at once and waits for all answers.
+    fn batch(
+        &mut self,
+        payload: &Bytes,
+        count: usize,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let calls = (0..count).map(|_| {
+            let mut caller = self.clone();
+            async move { caller.call(payload).await.map(drop) }
+        });
+        calls.collect::<FuturesUnordered<_>>().try_collect()
+    }
+}

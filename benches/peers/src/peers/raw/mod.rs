@@ -1,0 +1,40 @@
+//! A bare tokio multiplexer: the baseline of the goals.
+//!
+//! Frames are `u32 length of the rest | u64 id | payload`, little-endian. The server has one task per connection,
+//! which echoes every whole frame of a read into one buffer and writes that once. The client encodes into a buffer
+//! that its callers share; one task per connection reads and writes, and before it writes it yields once, so that
+//! every caller that is about to call joins the same write.
+
+mod client;
+mod frames;
+mod server;
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Error;
+use crate::peers::{Handler, Peer};
+
+/// The peer `raw`.
+#[derive(Debug)]
+pub(crate) struct Raw;
+
+impl Peer for Raw {
+    type Caller = client::Connection;
+
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(server::answer(stream, handler));
+        }
+    }
+
+    async fn connect(addr: SocketAddr) -> Result<client::Connection, Error> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(client::Connection::start(stream))
+    }
+}

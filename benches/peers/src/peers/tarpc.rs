@@ -1,0 +1,84 @@
+//! tarpc as its README uses it: its TCP transport with bincode, a spawn per request, default limits.
+//!
+//! Only the longest frame is raised, to what the workloads need, and Nagle is off, as for everybody here.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tarpc::serde_transport::{self, Transport};
+use tarpc::server::{BaseChannel, Channel};
+use tarpc::tokio_serde::formats::Bincode;
+use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tarpc::{client, context};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Caller, Handler, MAX_BODY, Peer};
+use crate::Error;
+
+/// What surrounds a body in a frame.
+const ENVELOPE: usize = 1024;
+
+/// The peer `tarpc`.
+#[derive(Debug)]
+pub(crate) struct Tarpc;
+
+#[tarpc::service]
+pub(crate) trait Echo {
+    async fn echo(body: Bytes) -> Bytes;
+}
+
+#[derive(Clone)]
+struct Server(Handler);
+
+impl Echo for Server {
+    async fn echo(self, _: context::Context, body: Bytes) -> Bytes {
+        self.0.answer(body)
+    }
+}
+
+impl Peer for Tarpc {
+    type Caller = EchoClient;
+
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let requests =
+                BaseChannel::with_defaults(transport(stream)?).execute(Server(handler).serve());
+            tokio::spawn(requests.for_each(|request| async move {
+                tokio::spawn(request);
+            }));
+        }
+    }
+
+    async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
+        let stream = TcpStream::connect(addr).await?;
+        Ok(EchoClient::new(client::Config::default(), transport(stream)?).spawn())
+    }
+}
+
+impl Caller for EchoClient {
+    type Reply = Bytes;
+
+    async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
+        Ok(self.echo(context::current(), payload.clone()).await?)
+    }
+}
+
+type Wire<Item, SinkItem> = Transport<TcpStream, Item, SinkItem, Bincode<Item, SinkItem>>;
+
+fn transport<Item, SinkItem>(stream: TcpStream) -> io::Result<Wire<Item, SinkItem>>
+where
+    Item: for<'de> Deserialize<'de>,
+    SinkItem: Serialize,
+{
+    stream.set_nodelay(true)?;
+    let mut frames = LengthDelimitedCodec::new();
+    frames.set_max_frame_length(MAX_BODY + ENVELOPE);
+    Ok(serde_transport::new(
+        Framed::new(stream, frames),
+        Bincode::default(),
+    ))
+}

@@ -1,0 +1,138 @@
+//! tonic with its default settings: one HTTP/2 connection per `Channel`, prost messages.
+//!
+//! What `tonic-build` would generate from a `.proto` is written out here, so that nobody needs protoc. Two limits are
+//! raised, to what the workloads need: the longest message, and the server's window for a connection.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::client;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::{self, NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use super::{Caller, Handler, MAX_BODY, Peer};
+use crate::Error;
+
+/// The name and number of a field in front of its bytes.
+const ENVELOPE: usize = 1024;
+/// h2 takes many small DATA frames for an attack, and ends the connection once those not yet read weigh half of this
+/// window. With the default of 1 MiB that happens at about 2800 calls at once.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// The one of its compressions that makes small messages smallest.
+const COMPRESSION: CompressionEncoding = CompressionEncoding::Zstd;
+const PATH: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Echo");
+
+/// The peer `tonic`.
+#[derive(Debug)]
+pub(crate) struct Tonic;
+
+/// `message Echoed { bytes body = 1; }`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Echoed {
+    #[prost(bytes = "bytes", tag = "1")]
+    body: Bytes,
+}
+
+type Codec = ProstCodec<Echoed, Echoed>;
+
+impl Peer for Tonic {
+    type Caller = EchoClient;
+
+    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+        tonic::transport::Server::builder()
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .add_service(EchoServer(handler))
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+            .await
+            .map_err(io::Error::other)
+    }
+
+    async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
+        let channel = Endpoint::from_shared(format!("http://{addr}"))?
+            .connect()
+            .await?;
+        let grpc = client::Grpc::new(channel).max_decoding_message_size(MAX_BODY + ENVELOPE);
+        Ok(EchoClient(grpc))
+    }
+
+    async fn connect_compressed(addr: SocketAddr) -> Result<Option<EchoClient>, Error> {
+        let EchoClient(grpc) = Self::connect(addr).await?;
+        let grpc = grpc
+            .send_compressed(COMPRESSION)
+            .accept_compressed(COMPRESSION);
+        Ok(Some(EchoClient(grpc)))
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct EchoClient(client::Grpc<Channel>);
+
+impl Caller for EchoClient {
+    type Reply = Bytes;
+
+    async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
+        self.0.ready().await?;
+        let request = Request::new(Echoed {
+            body: payload.clone(),
+        });
+        Ok(self
+            .0
+            .unary(request, PATH, Codec::default())
+            .await?
+            .into_inner()
+            .body)
+    }
+}
+
+#[derive(Clone)]
+struct EchoServer(Handler);
+
+impl NamedService for EchoServer {
+    const NAME: &'static str = "peers.Echo";
+}
+
+impl Service<http::Request<Body>> for EchoServer {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = EchoMethod(self.0);
+        Box::pin(async move {
+            // Answers are compressed only for a client that says it accepts that.
+            let mut grpc = server::Grpc::new(Codec::default())
+                .max_decoding_message_size(MAX_BODY + ENVELOPE)
+                .accept_compressed(COMPRESSION)
+                .send_compressed(COMPRESSION);
+            Ok(grpc.unary(method, request).await)
+        })
+    }
+}
+
+struct EchoMethod(Handler);
+
+impl UnaryService<Echoed> for EchoMethod {
+    type Response = Echoed;
+    type Future = BoxFuture<Response<Echoed>, Status>;
+
+    fn call(&mut self, request: Request<Echoed>) -> Self::Future {
+        let body = self.0.answer(request.into_inner().body);
+        Box::pin(ready(Ok(Response::new(Echoed { body }))))
+    }
+}
