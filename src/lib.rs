@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | [`client`] | calling | [`Channel`], one connection; [`Connector`](client::Connector), which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
 //! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
