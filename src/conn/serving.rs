@@ -37,7 +37,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Origin, Request, Response,
     wire::{Id, Violation},
 };
 
