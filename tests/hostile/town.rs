@@ -93,7 +93,7 @@ impl Town {
     }
 
     /// Nothing of it all was noticed by the good client, nothing is left over, nothing panicked.
-    pub(crate) async fn is_well(mut self) {
+    pub(crate) async fn ends_well(mut self) {
         let _ = self.stop.send(());
         let calls = soon(self.life).await.unwrap();
         assert!(calls > 0, "the good client made no call meanwhile");
