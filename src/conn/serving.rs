@@ -36,7 +36,7 @@ use super::{
     waiting::{Serial, Waiting},
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Origin, Request, Response,
     wire::{Id, Violation},
 };
 

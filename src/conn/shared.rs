@@ -22,7 +22,7 @@ use super::{
     mailbox::Mailbox,
     outbox::{Outbox, Phase, Wish},
 };
-use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};
+use crate::{Body, Error, Kind, Request, Response, transport::Address};
 
 /// See the module.
 #[derive(Debug)]

@@ -248,7 +248,6 @@ async fn a_detached_call_in_chunks_is_owed_its_answer_until_it_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_detached_call_that_is_pending_still_goes_out_and_keeps_its_deadline() {
-    use steeple::Carry;
     let (mut channel, mut server) = dial(Options::new().max_calls(1));
     server.shake_hands().await;
     let first = channel.call(call("echo", "1"));

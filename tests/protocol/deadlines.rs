@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steeple::{
-    Carry, Execution, Kind, Options, Request,
+    Execution, Kind, Options, Request,
     wire::numbers::{kind, reason, status},
 };
 use tokio::time::{Instant, sleep};

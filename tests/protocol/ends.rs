@@ -8,8 +8,7 @@ use std::{
 };
 
 use steeple::{
-    Channel, Execution, Kind, Options, Origin,
-    client::Connector,
+    Channel, Connector, Execution, Kind, Options, Origin,
     transport::mem::MemStream,
     wire::numbers::{kind, preface},
 };

@@ -1,7 +1,7 @@
 //! Messages without an answer.
 
 use steeple::{
-    Carry, Execution, Kind, Options, Request,
+    Execution, Kind, Options, Request,
     wire::numbers::{flag, kind, reason},
 };
 use tower::Service;
@@ -23,10 +23,12 @@ async fn a_small_message_is_one_frame_and_done_when_it_is_accepted() {
         .await
         .unwrap();
     server.expect(one_way("note").body("x")).await;
+    channel.notify(call("note", "y")).unwrap();
+    server.expect(one_way("note").body("y")).await;
     let stats = channel.stats();
     assert_eq!(
         (stats.one_way_sent, stats.in_flight, stats.calls.total()),
-        (1, 0, 0)
+        (2, 0, 0)
     );
 }
 

@@ -1,7 +1,7 @@
 //! Callers: of a channel on the one side, of a peer on the other.
 
 use fastrand::Rng;
-use steeple::{Address, Carry, Error, Peer, Request, Response, ResponseFuture};
+use steeple::{Address, Error, Peer, Request, Response, ResponseFuture};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
