@@ -38,7 +38,7 @@ async fn pings_that_come_together_are_each_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_none_of_its_pongs_is_disconnected() {
-    let options = Options::new().no_keepalive().write_stall(None);
+    let options = Options::new().keepalive(None).write_stall(None);
     let (mut client, server) = serve(options, echo());
     client.shake_hands().await;
     let batch: Vec<u8> = (0..900).flat_map(|n| ping(n).encode()).collect();
