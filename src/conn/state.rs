@@ -103,7 +103,7 @@ const MAX_PINGS_PER_SECOND: u32 = 1000;
 
 /// How many bytes of unfinished messages must come within a frame's time. Less is a peer that holds the memory of
 /// what it has sent and means to send no more.
-const LEAST_PROGRESS: u64 = 16 * 1024;
+const LEAST_PROGRESS: u64 = 1024;
 
 impl State {
     pub(super) fn new(options: &Options, now: Tick) -> Self {
