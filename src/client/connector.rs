@@ -119,14 +119,15 @@ impl<D, S, W> Connector<D, S, W> {
         self
     }
 
-    /// How long a dial may take, names and all addresses included. Default: 10 s.
+    /// How long a dial may take, names and all addresses included. Default: 10 s. A dialler that is not ready
+    /// is waited for before that.
     #[must_use]
     pub fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.dial_timeout = timeout;
         self
     }
 
-    /// How many dials this connector and its clones made, and how many of them failed.
+    /// How many dials of this connector and its clones came to an end, and how many of them failed.
     pub fn stats(&self) -> Stats {
         Stats {
             dials: self.dials.made.load(Ordering::Relaxed),
