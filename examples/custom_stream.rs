@@ -3,7 +3,7 @@
 
 use std::{env, process::Stdio};
 
-use steeple::{Error, Request, Response, client::Connector, conn::Builder, wire::Role};
+use steeple::{Connector, Error, Request, Response, conn::Builder, wire::Role};
 use tokio::{io, process::Command};
 use tower::{Service, service_fn};
 

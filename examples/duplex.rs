@@ -1,7 +1,7 @@
 //! Calls from the server to its clients: workers dial, and are then given work over the connections that they
 //! made. So a worker needs no port, and may sit behind a firewall.
 
-use steeple::{Channel, Error, Request, Response, Server, client::Connector, conn::Unserved};
+use steeple::{Channel, Connector, Error, Request, Response, Server, conn::Unserved};
 use tower::{ServiceExt, service_fn};
 
 #[tokio::main]

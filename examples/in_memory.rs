@@ -1,7 +1,7 @@
 //! A server and its client without a socket: for tests, and for services that share a process today and may
 //! not tomorrow. In a project of your own this needs the feature `test`.
 
-use steeple::{Error, Request, Response, Server, client::Connector, transport::mem::MemNetwork};
+use steeple::{Connector, Error, Request, Response, Server, transport::mem::MemNetwork};
 use tower::{Service, service_fn};
 
 #[tokio::main]

@@ -43,8 +43,9 @@
 //!
 //! | module | is | holds |
 //! |---|---|---|
-//! | [`client`] | calling | [`Channel`], one connection; [`Connector`](client::Connector), which makes them |
+//! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
 //! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
@@ -82,7 +83,7 @@
 //! | what | unless set | by |
 //! |---|---|---|
 //! | the deadline of a call | none | [`Context::set_timeout`] |
-//! | a dial | 10 s | [`Connector::dial_timeout`](client::Connector::dial_timeout) |
+//! | a dial | 10 s | [`Connector::dial_timeout`] |
 //! | the peer's opening | 10 s | [`Options::handshake_timeout`] |
 //! | a silent peer is asked, and has to answer | after 30 s, within 10 s | [`Options::keepalive`] |
 //! | a peer that takes no bytes | 30 s | [`Options::write_stall`] |
@@ -118,7 +119,7 @@ pub use steeple_layers::{
 };
 
 pub use self::{
-    client::Channel,
+    client::{Channel, Connector},
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
     message::{Body, Encoding, Extensions, Metadata, Request, Response},

@@ -99,8 +99,7 @@ async fn a_refusal_needs_no_opening() {
 
 #[tokio::test]
 async fn the_limits_that_the_peer_tells_hold_from_then_on() {
-    let mut limits = Limits::default();
-    limits.max_message = 65 * 1024 * 1024;
+    let limits = Limits::new().max_message(65 * 1024 * 1024);
     let (mut dialer, mut acceptor) = pair(limits);
     let len = 64 * 1024 * 1024 + 1;
     let error = dialer.send(request(1, len)).await.unwrap_err();

@@ -2,7 +2,7 @@
 //! allocations are those of client and server together.
 
 use steeple::{
-    Body, Channel, Error, Peer, Request, Response, client::Connector, conn::Builder,
+    Body, Channel, Connector, Error, Peer, Request, Response, conn::Builder,
     transport::mem::MemStream, wire::Role,
 };
 use tokio::{

@@ -67,11 +67,11 @@ async fn both_ends_of_a_stream_have_the_default_options() {
 async fn both_ends_of_a_stream_have_the_options_that_were_chosen() {
     let options = TcpOptions::new()
         .nodelay(false)
-        .keepalive(Some(Duration::from_millis(10)))
+        .keepalive(Duration::from_millis(10))
         .notsent_lowat(Some(4096));
     let (listener, bound) = listen().await;
-    let mut listener = listener.with_options(options.clone());
-    let dialer = TcpDialer::with_options(options);
+    let mut listener = listener.options(options.clone());
+    let dialer = TcpDialer::new().options(options);
     for (stream, _) in connect(dialer, &mut listener, bound).await {
         let socket = SockRef::from(&stream);
         assert!(!socket.tcp_nodelay().unwrap());
@@ -86,7 +86,7 @@ async fn both_ends_of_a_stream_have_the_options_that_were_chosen() {
 
 #[tokio::test]
 async fn keepalive_can_be_turned_off() {
-    let dialer = TcpDialer::with_options(TcpOptions::new().keepalive(None));
+    let dialer = TcpDialer::new().options(TcpOptions::new().keepalive(None));
     let (mut listener, bound) = listen().await;
     let [(stream, _), _] = connect(dialer, &mut listener, bound).await;
     assert!(!SockRef::from(&stream).keepalive().unwrap());

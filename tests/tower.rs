@@ -12,8 +12,8 @@ use std::{
 
 use futures_util::{future::join_all, poll};
 use steeple::{
-    Body, BoxError, Channel, Endpoint, Error, Execution, Kind, Replay, Request, Response, Server,
-    client::Connector,
+    Body, BoxError, Channel, Connector, Endpoint, Error, Execution, Kind, Replay, Request,
+    Response, Server,
     conn::Builder,
     transport::mem::{MemNetwork, MemStream},
     wire::Role,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use steeple::{Carry, Channel, ErrorExt, Execution, Kind, ServerHandle};
+use steeple::{Channel, ErrorExt, Execution, Kind, ServerHandle};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{

@@ -21,7 +21,7 @@ mod verdict;
 
 use std::{process::ExitCode, time::Duration};
 
-use steeple::{Carry, Channel, Error, Request, Server, client::Connector};
+use steeple::{Channel, Connector, Error, Request, Server};
 use tower::{ServiceBuilder, service_fn};
 
 use crate::{account::Account, client::Client};

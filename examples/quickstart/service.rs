@@ -52,11 +52,8 @@ async fn nap(request: Request) -> Result<Response, Error> {
 
 /// Asks the client that called for its name, over the same connection.
 async fn greet(request: Request) -> Result<Response, Error> {
-    let peer = request
-        .connection()
-        .and_then(|connection| connection.get::<Peer>());
-    let peer = peer.expect("a request that came in has a peer").clone();
-    let name: Result<String, _> = Client::new(peer).call("name", &()).await;
+    let peer = Peer::of(&request).expect("a request that came in has a peer");
+    let name: Result<String, _> = Client::new(peer.clone()).call("name", &()).await;
     // This handler ran, whatever the error says of the call inside of it.
     respond(&format!("hello, {}", name.map_err(Error::executed)?))
 }

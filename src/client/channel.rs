@@ -1,9 +1,9 @@
 //! One connection, as a client holds it.
 
 use std::{
-    ops::Deref,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tower::load::Load;
@@ -11,13 +11,14 @@ use tower_service::Service;
 
 use super::Connector;
 use crate::{
-    Body, Endpoint, Error, Peer, Request, Response, ResponseFuture, transport::InvalidEndpoint,
+    Address, Body, Endpoint, Error, Peer, Request, Response, ResponseFuture, Stats,
+    transport::InvalidEndpoint,
 };
 
 /// One connection to a server: a cheap `Clone` and a tower [`Service`], below all layers.
 ///
-/// It is the [`Peer`] at the other end, and keeps the connection: with the last clone the connection drains,
-/// so that calls under way still end. It does not dial again when the connection is lost.
+/// It is a [`Peer`] that keeps its connection: with the last clone the connection drains, so that calls under
+/// way still end. It does not dial again when the connection is lost.
 ///
 /// ```no_run
 /// use steeple::{Body, Channel, Error, Request};
@@ -59,13 +60,75 @@ impl Channel {
     {
         Connector::new().connect(endpoint).await
     }
-}
 
-impl Deref for Channel {
-    type Target = Peer;
-
-    fn deref(&self) -> &Peer {
+    /// The other end, as something to call that does not keep the connection.
+    pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// What the transport calls the other end; `None` where it has no name.
+    pub fn address(&self) -> Option<&Address> {
+        self.peer.address()
+    }
+
+    /// How many calls wait to be sent or to be answered.
+    pub fn pending(&self) -> usize {
+        self.peer.pending()
+    }
+
+    /// A consistent copy of what the connection has counted.
+    pub fn stats(&self) -> Stats {
+        self.peer.stats()
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        self.peer.is_closed()
+    }
+
+    /// Waits until the server has opened the connection.
+    ///
+    /// # Errors
+    /// The one that ended the connection.
+    pub async fn handshaken(&self) -> Result<(), Error> {
+        self.peer.handshaken().await
+    }
+
+    /// Waits until no call can begin any more: either side drains, or the connection is over.
+    pub async fn draining(&self) {
+        self.peer.draining().await;
+    }
+
+    /// Waits until the connection is over.
+    pub async fn closed(&self) {
+        self.peer.closed().await;
+    }
+
+    /// Asks the server whether it is there, and measures how long its answer takes.
+    ///
+    /// # Errors
+    /// As [`Peer::ping`].
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        self.peer.ping().await
+    }
+
+    /// Sends a message that has no answer.
+    ///
+    /// # Errors
+    /// As [`Peer::notify`].
+    pub fn notify(&self, request: Request<Body>) -> Result<(), Error> {
+        self.peer.notify(request)
+    }
+
+    /// Ends the connection in order and returns when it is over, as [`Peer::drain`] tells in detail. It goes
+    /// on if this future is dropped.
+    pub async fn drain(&self) {
+        self.peer.drain().await;
+    }
+
+    /// Ends the connection at once: calls under way fail, and later ones before they begin.
+    pub fn close(&self) {
+        self.peer.close();
     }
 }
 

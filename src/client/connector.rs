@@ -25,11 +25,11 @@ use crate::{
 /// Makes a [`Channel`] of an [`Endpoint`]: a tower `Service`, so that layers can wrap dialling.
 ///
 /// The connection may be called at once, before the server has opened its direction. Whoever wants to know that
-/// it has asks [`handshaken`](crate::Peer::handshaken).
+/// it has asks [`handshaken`](Channel::handshaken).
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use steeple::{Error, Options, client::Connector};
+/// use steeple::{Connector, Error, Options};
 ///
 /// # async fn example() -> Result<(), Error> {
 /// let connector = Connector::new()
@@ -40,6 +40,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a connector does nothing unless it is called"]
 pub struct Connector<D = TcpDialer, S = Unserved, W = Native> {
     dialer: D,
     service: S,
@@ -50,11 +51,12 @@ pub struct Connector<D = TcpDialer, S = Unserved, W = Native> {
 }
 
 /// A connection that is being made. Dropping it ends the dial.
+#[must_use = "a dial does nothing unless it is polled"]
 pub struct Connecting(Pin<Box<dyn Future<Output = Result<Channel, Error>> + Send>>);
 
 #[derive(Debug, Default)]
 struct Dials {
-    made: AtomicU64,
+    succeeded: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -74,7 +76,6 @@ impl Connector {
 
 impl<D, S, W> Connector<D, S, W> {
     /// Dials by another service.
-    #[must_use]
     pub fn dialer<E>(self, dialer: E) -> Connector<E, S, W> {
         Connector {
             dialer,
@@ -87,7 +88,6 @@ impl<D, S, W> Connector<D, S, W> {
     }
 
     /// Serves the calls that servers make to this client. Each connection has its own clone.
-    #[must_use]
     pub fn serve<T>(self, service: T) -> Connector<D, T, W> {
         Connector {
             dialer: self.dialer,
@@ -100,7 +100,6 @@ impl<D, S, W> Connector<D, S, W> {
     }
 
     /// Speaks another wire, or the native one within other limits.
-    #[must_use]
     pub fn wire<V>(self, wire: V) -> Connector<D, S, V> {
         Connector {
             dialer: self.dialer,
@@ -113,7 +112,6 @@ impl<D, S, W> Connector<D, S, W> {
     }
 
     /// Sets the options of the connections.
-    #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
@@ -121,16 +119,16 @@ impl<D, S, W> Connector<D, S, W> {
 
     /// How long a dial may take, names and all addresses included. Default: 10 s. A dialler that is not ready
     /// is waited for before that.
-    #[must_use]
     pub fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.dial_timeout = timeout;
         self
     }
 
-    /// How many dials of this connector and its clones came to an end, and how many of them failed.
+    /// The [`dials`](Stats::dials) of this connector and its clones that gave a connection, and the
+    /// [`dial_errors`](Stats::dial_errors). What a connection counts, its channel tells.
     pub fn stats(&self) -> Stats {
         Stats {
-            dials: self.dials.made.load(Ordering::Relaxed),
+            dials: self.dials.succeeded.load(Ordering::Relaxed),
             dial_errors: self.dials.failed.load(Ordering::Relaxed),
             ..Stats::default()
         }
@@ -145,15 +143,21 @@ where
     ///
     /// # Errors
     /// [`Kind::Invalid`] if this is no endpoint, [`Kind::Unreachable`] if the dial fails.
-    pub async fn connect<E>(&self, endpoint: E) -> Result<Channel, Error>
+    pub fn connect<E>(
+        &self,
+        endpoint: E,
+    ) -> impl Future<Output = Result<Channel, Error>> + use<E, D, S, W>
     where
         E: TryInto<Endpoint>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        // A clone, and not a reference: that may go to another thread only if the services are `Sync`.
         let mut connector = self.clone();
-        poll_fn(|cx| connector.poll_ready(cx)).await?;
-        connector.call(endpoint).await
+        async move {
+            let endpoint = endpoint.try_into().map_err(Into::into)?;
+            poll_fn(|cx| connector.poll_ready(cx)).await?;
+            connector.call(endpoint).await
+        }
     }
 }
 
@@ -192,7 +196,7 @@ impl Default for Connector {
 impl<D, S, W> Service<Endpoint> for Connector<D, S, W>
 where
     D: Dial,
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Error: Into<Error>,
     S::Future: Send + 'static,
     W: Wire + Clone,
@@ -228,9 +232,11 @@ where
                     Err(Error::new(Kind::Unreachable, text).with_source(elapsed))
                 }
             };
-            connector.dials.made.fetch_add(1, Ordering::Relaxed);
             match dialled {
-                Ok((io, address)) => Ok(connector.connect_io(io, address)),
+                Ok((io, address)) => {
+                    connector.dials.succeeded.fetch_add(1, Ordering::Relaxed);
+                    Ok(connector.connect_io(io, address))
+                }
                 Err(error) => {
                     connector.dials.failed.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(target: "steeple::client", %error, "a dial failed");

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::Codec;
 use crate::{Encoding, Error};
 
-/// The one table of codecs: the feature, which is also the name in messages, the type and the number. The
-/// order is that of preference.
+/// The one table of codecs: the feature and the type. The order is that of preference.
 macro_rules! codecs {
-    ($($feature:literal: $Codec:ident, $number:ident;)*) => {
+    ($($feature:literal: $Codec:ident;)*) => {
         /// One of the codecs of this crate whose feature is on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -21,17 +20,15 @@ macro_rules! codecs {
             )*
         }
 
-        /// The encodings of the codecs that are compiled in, the preferred one first: what a server says
-        /// that it serves.
-        pub const fn builtin() -> &'static [Encoding] {
-            &[$(#[cfg(feature = $feature)] crate::wire::numbers::encoding::$number),*]
-        }
+        impl AnyCodec {
+            /// The codecs that are compiled in, the preferred one first.
+            pub const fn all() -> &'static [Self] {
+                &[$(#[cfg(feature = $feature)] Self::$Codec(super::$Codec)),*]
+            }
 
-        /// The codec of this encoding; `None` if it is not one of this crate's or its feature is off.
-        pub fn by_encoding(encoding: Encoding) -> Option<AnyCodec> {
-            match encoding {
-                $(#[cfg(feature = $feature)] crate::wire::numbers::encoding::$number => Some(super::$Codec.into()),)*
-                _ => None,
+            /// The codec of this encoding; `None` if it is not one of this crate's or its feature is off.
+            pub fn of(encoding: Encoding) -> Option<Self> {
+                Self::all().iter().copied().find(|codec| codec.encoding() == encoding)
             }
         }
 
@@ -80,8 +77,8 @@ macro_rules! codecs {
 }
 
 codecs! {
-    "bincode": Bincode, BINCODE;
-    "json": Json, JSON;
-    "postcard": Postcard, POSTCARD;
-    "msgpack": MsgPack, MSGPACK;
+    "bincode": Bincode;
+    "json": Json;
+    "postcard": Postcard;
+    "msgpack": MsgPack;
 }

@@ -4,9 +4,9 @@ use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Codec,
+    AnyCodec, Codec,
     body::{decode_borrowed, decode_raw},
-    by_encoding, name,
+    name,
 };
 use crate::{Body, Encoding, Error, Kind};
 
@@ -74,7 +74,7 @@ impl ErrorExt for Error {
     fn decode_details<T: DeserializeOwned>(&self) -> Option<Result<T, Error>> {
         let details = details(self)?;
         let encoding = details.encoding();
-        let result = match by_encoding(encoding) {
+        let result = match AnyCodec::of(encoding) {
             Some(codec) => decode_borrowed(&codec, &details),
             None if encoding.is_raw() => decode_raw(&details, true),
             None => Err(Error::new(

@@ -70,7 +70,7 @@ pub use self::msgpack::MsgPack;
 #[cfg(feature = "postcard")]
 pub use self::postcard::Postcard;
 pub use self::{
-    any::{AnyCodec, builtin, by_encoding},
+    any::AnyCodec,
     arena::Arena,
     body::{decode, decode_borrowed, encode, encode_borrowed},
     error_ext::ErrorExt,

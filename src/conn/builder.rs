@@ -46,6 +46,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
 pub struct Builder<W = Native> {
     role: Role,
     wire: W,
@@ -69,7 +70,6 @@ impl Builder {
 
 impl<W: Wire> Builder<W> {
     /// Uses another wire, or other limits of the native one.
-    #[must_use]
     pub fn wire<V: Wire>(self, wire: V) -> Builder<V> {
         Builder {
             role: self.role,
@@ -81,21 +81,18 @@ impl<W: Wire> Builder<W> {
     }
 
     /// Sets the options of the connection.
-    #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
     /// Says what the other end is called.
-    #[must_use]
     pub fn address(mut self, address: impl Into<Option<Address>>) -> Self {
         self.address = address.into();
         self
     }
 
     /// Adds a value that every request of this connection finds in its [`connection`](Request::connection).
-    #[must_use]
     pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.extensions.insert(value);
         self

@@ -512,12 +512,7 @@ mod tests {
                 .collect()
         }
 
-        fn add(
-            &mut self,
-            (key, mailbox): (Key, Arc<Mailbox>),
-            deadline: u64,
-            place: Option<Place>,
-        ) {
+        fn add(&mut self, key: Key, mailbox: Arc<Mailbox>, deadline: u64, place: Option<Place>) {
             self.calls.push(Call {
                 key: Some(key),
                 mailbox: Some(mailbox),
@@ -546,16 +541,14 @@ mod tests {
                     let key = self
                         .slab
                         .insert_sent(output(), terms(deadline), mailbox.clone());
-                    let call = (key, mailbox);
-                    self.add(call, deadline, Some(output()));
+                    self.add(key, mailbox, deadline, Some(output()));
                 }
                 Step::SendInChunks => {
                     let mailbox = Arc::<Mailbox>::default();
                     let key = self
                         .slab
                         .insert_sent(Place::Bulk, terms(5000), mailbox.clone());
-                    let call = (key, mailbox);
-                    self.add(call, 5000, Some(Place::Bulk));
+                    self.add(key, mailbox, 5000, Some(Place::Bulk));
                 }
                 Step::SendOneWayInChunks => {
                     let id = self.slab.next_id();
@@ -591,11 +584,9 @@ mod tests {
                 Step::Queue { deadline } => {
                     let request = Box::new(Request::new("m", Body::empty()));
                     let mailbox = Arc::<Mailbox>::default();
-                    let key = self
-                        .slab
-                        .insert_pending(request, terms(deadline), mailbox.clone());
-                    let call = (key, mailbox);
-                    self.add(call, deadline, None);
+                    let terms = terms(deadline);
+                    let key = self.slab.insert_pending(request, terms, mailbox.clone());
+                    self.add(key, mailbox, deadline, None);
                 }
                 Step::Promote => {
                     if let Some(at) = pick(self.those(|call| call.is_pending), 0) {
@@ -757,8 +748,7 @@ mod tests {
     fn an_id_that_was_forgiven_is_not_the_next_ones() {
         let mut slab = InFlight::new(Role::Dialer);
         let leavings = &mut Leavings::default();
-        let mailbox = Arc::<Mailbox>::default();
-        let key = slab.insert_sent(output(), terms(1), mailbox);
+        let key = slab.insert_sent(output(), terms(1), Arc::default());
         let id = slab.id(key);
         slab.abandon(key, leavings);
         slab.forgive(id);

@@ -20,8 +20,8 @@ pub(super) type Slot<F> = Pin<Box<Option<F>>>;
 pub(super) enum Reply {
     /// It goes to the call with this id, which asked for this encoding.
     To(Id, Encoding),
-    /// Nobody waits for it.
-    Nobody,
+    /// Nobody waits for it. The number tells the handler from others of its kind.
+    Nobody(u64),
 }
 
 /// The task. Whatever happens to it, its call gets one answer: also when it is dropped before its end.

@@ -55,6 +55,7 @@ mod slot;
 mod state;
 mod stats;
 mod unserved;
+mod waiting;
 
 pub use self::{
     builder::Builder,

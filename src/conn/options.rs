@@ -4,6 +4,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// Settings of one connection, the same on either side. The defaults are the fast path.
 ///
+/// A time that may also be none takes a `Duration` or `None`.
+///
 /// ```
 /// use std::time::Duration;
 /// use steeple::{Options, Overflow};
@@ -11,9 +13,11 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 /// let options = Options::new()
 ///     .max_pending(1024)
 ///     .overflow(Overflow::RejectNewest)
-///     .keepalive(Duration::from_secs(10), Duration::from_secs(5));
+///     .keepalive(Duration::from_secs(10))
+///     .write_stall(None);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "settings do nothing until given to a connection"]
 pub struct Options {
     pub(crate) flush_delay: Duration,
     pub(crate) spin: Duration,
@@ -31,19 +35,11 @@ pub struct Options {
     pub(crate) frame_timeout: Duration,
     pub(crate) read_idle: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
-    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) keepalive_timeout: Duration,
     pub(crate) unanswered_limit: Option<Duration>,
     pub(crate) drain_grace: Duration,
     pub(crate) spawn: Spawner,
-}
-
-/// How a connection finds out that its peer is gone although the stream says nothing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keepalive {
-    /// A silence this long asks the peer.
-    pub(crate) interval: Duration,
-    /// An answer that takes longer than this ends the connection.
-    pub(crate) timeout: Duration,
 }
 
 /// What happens to a call when as many wait for the connection as may.
@@ -117,10 +113,8 @@ impl Default for Options {
             frame_timeout: Duration::from_secs(30),
             read_idle: None,
             write_stall: Some(Duration::from_secs(30)),
-            keepalive: Some(Keepalive {
-                interval: Duration::from_secs(30),
-                timeout: Duration::from_secs(10),
-            }),
+            keepalive: Some(Duration::from_secs(30)),
+            keepalive_timeout: Duration::from_secs(10),
             unanswered_limit: None,
             drain_grace: Duration::from_secs(30),
             spawn: Spawner::default(),
@@ -140,7 +134,6 @@ impl Options {
 
     /// How long a message may wait for others to share its write. Default: 0. A busy connection merges its
     /// writes without it; a delay only trades latency for fewer writes.
-    #[must_use]
     pub fn flush_delay(mut self, delay: Duration) -> Self {
         self.flush_delay = delay;
         self
@@ -148,7 +141,6 @@ impl Options {
 
     /// How long the connection's task keeps asking for input before it sleeps, while calls are under way.
     /// Default: 0. It can save a wake-up where cores are idle, and burns one where they are not.
-    #[must_use]
     pub fn spin(mut self, spin: Duration) -> Self {
         self.spin = spin;
         self
@@ -156,14 +148,12 @@ impl Options {
 
     /// How many bytes are asked for in one read, at most. Default: 64 KiB, at least 1 KiB. The buffer belongs
     /// to the thread, so an idle connection holds none.
-    #[must_use]
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.read_buffer = bytes.max(1024);
         self
     }
 
     /// How many encoded bytes may wait for the socket before further calls become pending. Default: 1 MiB.
-    #[must_use]
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.write_buffer = bytes.max(1);
         self
@@ -171,7 +161,6 @@ impl Options {
 
     /// Bodies shorter than this are copied into one buffer; longer ones are written from where they are.
     /// Default: 8 KiB. `usize::MAX` copies all.
-    #[must_use]
     pub fn flatten_below(mut self, bytes: usize) -> Self {
         self.flatten_below = bytes;
         self
@@ -179,21 +168,18 @@ impl Options {
 
     /// How many calls of this side may be without an answer before further ones become pending; the peer's
     /// own limit also holds. Default: 65 536, at least 1.
-    #[must_use]
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls.max(1);
         self
     }
 
     /// How many calls may be pending before the [`overflow`](Self::overflow) rule applies. Default: 32 768.
-    #[must_use]
     pub fn max_pending(mut self, calls: usize) -> Self {
         self.max_pending = calls;
         self
     }
 
     /// What happens to a call when `max_pending` others are pending. Default: the oldest of them fails.
-    #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
@@ -201,7 +187,6 @@ impl Options {
 
     /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB, at
     /// least 1. Reading goes on.
-    #[must_use]
     pub fn max_unsent(mut self, bytes: usize) -> Self {
         self.max_unsent = bytes.max(1);
         self
@@ -209,7 +194,6 @@ impl Options {
 
     /// How many requests of the peer, and how many bytes of them, metadata included, may wait for the service
     /// to be ready. Default: 8192 and 16 MiB. Further ones are answered at once that they were not started.
-    #[must_use]
     pub fn max_waiting(mut self, requests: usize, bytes: usize) -> Self {
         self.max_waiting = requests;
         self.max_waiting_bytes = bytes;
@@ -217,14 +201,12 @@ impl Options {
     }
 
     /// How many handlers may be running for this connection. Default: 65 536. Further requests wait.
-    #[must_use]
     pub fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = handlers.max(1);
         self
     }
 
     /// How long the peer may take to open its direction. Default: 10 s.
-    #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -232,59 +214,51 @@ impl Options {
 
     /// How long one frame may take from its first byte to its last. Default: 30 s: a peer that drips
     /// bytes to hold memory is slower than any that works.
-    #[must_use]
     pub fn frame_timeout(mut self, timeout: Duration) -> Self {
         self.frame_timeout = timeout;
         self
     }
 
-    /// How long the peer may be silent. Default: for ever, since an idle connection is silent and keepalive
-    /// finds one that is dead.
-    #[must_use]
+    /// How long the peer may be silent. Default: `None`, for ever, since an idle connection is silent and
+    /// keepalive finds one that is dead.
     pub fn read_idle(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.read_idle = timeout.into();
         self
     }
 
-    /// How long output may wait without the socket taking any of it. Default: 30 s.
-    #[must_use]
+    /// How long output may wait without the socket taking any of it. Default: 30 s; `None` is for ever.
     pub fn write_stall(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_stall = timeout.into();
         self
     }
 
-    /// After `interval` of silence ask the peer whether it is there, and end the connection if the answer
-    /// takes longer than `timeout`. Default: 30 s and 10 s.
-    #[must_use]
-    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.keepalive = Some(Keepalive { interval, timeout });
+    /// How long the peer may be silent before it is asked whether it is there. Default: 30 s; with `None` it
+    /// is never asked.
+    pub fn keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.keepalive = silence.into();
         self
     }
 
-    /// Never ask an idle peer whether it is there.
-    #[must_use]
-    pub fn no_keepalive(mut self) -> Self {
-        self.keepalive = None;
+    /// How long the peer may take to say that it is there. Default: 10 s.
+    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
+        self.keepalive_timeout = timeout;
         self
     }
 
-    /// End the connection when its oldest call is older than this and no answer has come for as long: it
-    /// finds a peer that answers pings but no calls. Default: never, since a slow call is legitimate.
-    #[must_use]
+    /// How old the oldest call may be while no answer has come for as long: it finds a peer that answers
+    /// pings but no calls. Default: `None`, as old as may be, since a slow call is legitimate.
     pub fn unanswered_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.unanswered_limit = limit.into();
         self
     }
 
     /// How long a drain waits for the peer and for what is under way. Default: 30 s.
-    #[must_use]
     pub fn drain_grace(mut self, grace: Duration) -> Self {
         self.drain_grace = grace;
         self
     }
 
     /// Runs handlers that are not ready at once by `spawn` instead of tokio's own.
-    #[must_use]
     pub fn spawn_with(mut self, spawn: impl Spawn) -> Self {
         self.spawn = Spawner(Some(Arc::new(spawn)));
         self

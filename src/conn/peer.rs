@@ -17,12 +17,12 @@ use super::{
     shared::{Shared, Status},
     stats::Stats,
 };
-use crate::{Body, Carry, Error, Request, Response, transport::Address};
+use crate::{Body, Error, Request, Response, transport::Address};
 
 /// The other end of a connection: a cheap `Clone` and a tower [`Service`].
 ///
-/// A handler finds the peer that called it in [`Request::connection`] and can call it back. A peer does not keep
-/// its connection alive: on a client its [`Channel`](crate::Channel) does, on a server the other side.
+/// A handler finds the peer that called it by [`Peer::of`] and can call it back. A peer does not keep its
+/// connection alive: on a client its [`Channel`](crate::Channel) does, on a server the other side.
 ///
 /// A call is made – and encoded, if there is room – when `call` returns; the future only waits. Readiness
 /// reserves nothing, so a clone that is ready and idle is in nobody's way.
@@ -39,6 +39,23 @@ impl Peer {
             shared,
             mailbox: None,
         }
+    }
+
+    /// The peer that sent this request; `None` for a request that was made here.
+    ///
+    /// ```
+    /// use steeple::{Body, Error, Peer, Request, Response};
+    /// use tower::Service;
+    ///
+    /// async fn handle(request: Request) -> Result<Response, Error> {
+    ///     let mut caller = Peer::of(&request).expect("it came in").clone();
+    ///     let name = caller.call(Request::new("Name", Body::empty())).await;
+    ///     // Whatever came of the call back, this handler has run.
+    ///     name.map_err(Error::executed)
+    /// }
+    /// ```
+    pub fn of<B>(request: &Request<B>) -> Option<&Self> {
+        request.connection()?.get()
     }
 
     /// What the transport calls the other end; `None` where it has no name.
@@ -97,6 +114,18 @@ impl Peer {
             (Err(_), Some(cause)) => Err(cause.error(true)),
             _ => Ok(begun.elapsed()),
         }
+    }
+
+    /// Sends a message that has no answer: what becomes of it is not told. As a call of a request that
+    /// [is one-way](crate::Context::set_one_way), for whom there is nothing to wait for.
+    ///
+    /// # Errors
+    /// It was not sent: the connection is over or drains, [`Kind::Overflow`](crate::Kind::Overflow) if
+    /// [`write_buffer`](crate::Options::write_buffer) is full, [`Kind::Invalid`](crate::Kind::Invalid) if it
+    /// cannot be encoded.
+    pub fn notify(&self, mut request: Request<Body>) -> Result<(), Error> {
+        request.cx_mut().set_one_way(true);
+        self.shared.one_way(&request)
     }
 
     /// Ends the connection in order: no call begins on either side, those under way end, and both sides have

@@ -14,8 +14,7 @@
 //! its connection.
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -25,7 +24,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
 use http::Extensions;
 use tokio::task::coop;
 use tower_service::Service;
@@ -35,9 +33,10 @@ use super::{
     job::{Job, Reply, Slot, Stop, panicked, poll_slot},
     options::{Options, Spawner},
     shared::Shared,
+    waiting::{Serial, Waiting},
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Origin, Request, Response,
     wire::{Id, Violation},
 };
 
@@ -52,13 +51,12 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
     live: BTreeMap<Id, Live>,
+    /// The tasks of handlers whose answer nobody waits for.
+    one_ways: BTreeMap<u64, Arc<Stop>>,
+    last_one_way: u64,
     /// Handlers that run in tasks.
     tasks: usize,
-    waiting: VecDeque<Waiting>,
-    waiting_bytes: usize,
-    /// How many of those that wait have been answered without a start.
-    stale: usize,
-    serial: u64,
+    waiting: Waiting,
     /// Bytes of answers that the stream has not taken.
     unsent: usize,
     /// Whether there is room for a handler that was not there when those that wait were last looked at.
@@ -66,9 +64,6 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     /// Not later than the first deadline of a live request.
     earliest: Tick,
 }
-
-/// What an entry of metadata costs beside its name and its value.
-const METADATA_ENTRY: usize = size_of::<(Cow<'static, str>, Bytes)>();
 
 /// What was answered without a task.
 pub(super) type Answers = Vec<(Reply, Result<Response<Body>, Error>)>;
@@ -87,27 +82,26 @@ pub(super) enum Cancelled {
 #[derive(Debug)]
 struct Limits {
     handlers: usize,
-    waiting: usize,
-    waiting_bytes: usize,
     unsent: usize,
 }
 
 #[derive(Debug)]
 struct Live {
-    serial: u64,
     deadline: Tick,
-    /// The task, if there is one; otherwise the request waits.
-    stop: Option<Arc<Stop>>,
+    at: At,
 }
 
+/// Where a request is.
 #[derive(Debug)]
-struct Waiting {
-    /// Tells a request from a younger one with the same id.
-    serial: u64,
-    reply: Reply,
-    bytes: usize,
-    request: Request<Body>,
+enum At {
+    /// In a task that can be stopped.
+    Task(Arc<Stop>),
+    /// Among those that wait.
+    Waiting(Serial),
 }
+
+/// Requests that waited and are started in one turn. More would keep answers from the peer that are ready.
+const STARTS_PER_TURN: usize = 256;
 
 impl<S> Serving<S>
 where
@@ -130,17 +124,14 @@ where
             spawn: options.spawn.clone(),
             limits: Limits {
                 handlers: options.max_handlers,
-                waiting: options.max_waiting,
-                waiting_bytes: options.max_waiting_bytes,
                 unsent: options.max_unsent,
             },
             clock,
             live: BTreeMap::new(),
+            one_ways: BTreeMap::new(),
+            last_one_way: 0,
             tasks: 0,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            stale: 0,
-            serial: 0,
+            waiting: Waiting::new(options),
             unsent: 0,
             has_new_room: false,
             earliest: Tick::NEVER,
@@ -159,7 +150,7 @@ where
 
     /// How many handlers run in tasks and requests wait.
     pub(super) fn under_way(&self) -> usize {
-        self.tasks + self.waiting.len() - self.stale
+        self.tasks + self.waiting.len()
     }
 
     /// Whether there is room for a handler that was not there when those that wait were last looked at.
@@ -174,6 +165,7 @@ where
 
     /// Says how many bytes of answers the stream has not taken.
     pub(super) fn set_unsent(&mut self, bytes: usize) {
+        self.has_new_room |= bytes < self.unsent;
         self.unsent = bytes;
     }
 
@@ -211,22 +203,21 @@ where
         cx: &mut Context<'_>,
         answers: &mut Answers,
     ) -> bool {
-        self.arrive(Reply::Nobody, request, cx, answers)
+        self.last_one_way += 1;
+        self.arrive(Reply::Nobody(self.last_one_way), request, cx, answers)
     }
 
     /// Takes a request back.
     pub(super) fn cancel(&mut self, id: Id) -> Cancelled {
-        match self.live.get(&id) {
+        match self.live.get(&id).map(|live| &live.at) {
             None => Cancelled::Unknown,
-            Some(Live {
-                stop: Some(stop), ..
-            }) => {
+            Some(At::Task(stop)) => {
                 stop.stop(Kind::Cancelled);
                 Cancelled::Stopping
             }
-            Some(Live { stop: None, .. }) => {
+            Some(At::Waiting(serial)) => {
+                self.waiting.remove(*serial);
                 self.live.remove(&id);
-                self.forget_waiting(1);
                 Cancelled::Waiting
             }
         }
@@ -236,25 +227,26 @@ where
     pub(super) fn finished(&mut self, reply: Reply) {
         self.tasks -= 1;
         self.has_new_room = true;
-        if let Reply::To(id, _) = reply {
-            self.live.remove(&id);
+        match reply {
+            Reply::To(id, _) => drop(self.live.remove(&id)),
+            Reply::Nobody(serial) => drop(self.one_ways.remove(&serial)),
         }
     }
 
-    /// Starts requests that wait, while the service is ready.
+    /// Starts some of the requests that wait, while the service is ready.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>, answers: &mut Answers) {
         self.has_new_room = false;
-        while !self.waiting.is_empty()
-            && self.has_room()
-            && let Poll::Ready(ready) = self.poll_ready(cx)
-            && let Some(waiting) = self.waiting.pop_front()
-        {
-            self.waiting_bytes -= waiting.bytes;
-            if !waiting.is_live(&self.live) {
-                self.stale -= 1;
-                continue;
+        for left in (0..STARTS_PER_TURN).rev() {
+            if self.waiting.is_empty() || !self.has_room() {
+                break;
             }
-            let Waiting { reply, request, .. } = waiting;
+            let Poll::Ready(ready) = self.poll_ready(cx) else {
+                break;
+            };
+            let Some((reply, request)) = self.waiting.pop() else {
+                break;
+            };
+            self.has_new_room = left == 0;
             if let Reply::To(id, _) = reply {
                 self.live.remove(&id);
             }
@@ -270,25 +262,27 @@ where
         if self.earliest > now {
             return;
         }
-        let mut stale = 0;
+        let waiting = &mut self.waiting;
         self.live.retain(|id, live| {
             if live.deadline > now {
                 return true;
             }
             live.deadline = Tick::NEVER;
-            let Some(stop) = &live.stop else {
-                let text = "the deadline passed before the handler began";
-                answers.push((
-                    Reply::To(*id, Encoding::RAW),
-                    Err(not_started(Kind::Timeout, text)),
-                ));
-                stale += 1;
-                return false;
-            };
-            stop.stop(Kind::Timeout);
-            true
+            match &live.at {
+                At::Task(stop) => {
+                    stop.stop(Kind::Timeout);
+                    true
+                }
+                At::Waiting(serial) => {
+                    waiting.remove(*serial);
+                    let text = "the deadline passed before the handler began";
+                    let error = Error::new(Kind::Timeout, text);
+                    let error = error.with_execution(Execution::NotStarted);
+                    answers.push((Reply::To(*id, Encoding::RAW), Err(error)));
+                    false
+                }
+            }
         });
-        self.forget_waiting(stale);
         let deadlines = self.live.values().map(|live| live.deadline);
         self.earliest = deadlines.min().unwrap_or(Tick::NEVER);
     }
@@ -339,46 +333,17 @@ where
 
     /// Lets a request wait for the service, or refuses it.
     fn wait(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) -> bool {
-        let Limits {
-            waiting,
-            waiting_bytes,
-            ..
-        } = self.limits;
-        let bytes = weight(&request);
-        if self.waiting.len() - self.stale >= waiting
-            || self.waiting_bytes.saturating_add(bytes) > waiting_bytes
-        {
-            let text =
-                format!("max_waiting of {waiting} requests or {waiting_bytes} bytes is reached");
-            answers.push((reply, Err(not_started(Kind::Overflow, text))));
-            return false;
+        let deadline = self.deadline(&request);
+        match self.waiting.push(reply, request) {
+            Ok(serial) => {
+                self.enter(reply, deadline, At::Waiting(serial));
+                true
+            }
+            Err((reply, error)) => {
+                answers.push((reply, Err(error)));
+                false
+            }
         }
-        self.serial += 1;
-        self.waiting_bytes += bytes;
-        self.enter(reply, self.deadline(&request), None);
-        self.waiting.push_back(Waiting {
-            serial: self.serial,
-            reply,
-            bytes,
-            request,
-        });
-        true
-    }
-
-    /// Takes note that some of those that wait were answered. Their requests stay in the queue until they are
-    /// as many as the others, so that dropping them costs no more than taking them in did.
-    fn forget_waiting(&mut self, answered: usize) {
-        self.stale += answered;
-        if self.stale * 2 < self.waiting.len() {
-            return;
-        }
-        self.stale = 0;
-        let (live, bytes) = (&self.live, &mut self.waiting_bytes);
-        self.waiting.retain(|waiting| {
-            let is_live = waiting.is_live(live);
-            *bytes -= if is_live { 0 } else { waiting.bytes };
-            is_live
-        });
     }
 
     /// Calls the service, which is ready, and polls the handler once.
@@ -397,25 +362,21 @@ where
         }
         let slot = mem::replace(&mut self.slot, Box::pin(None));
         let stop = Arc::new(Stop::default());
-        self.enter(reply, deadline, Some(stop.clone()));
+        self.tasks += 1;
+        self.enter(reply, deadline, At::Task(stop.clone()));
         self.spawn
             .spawn(Job::new(slot, reply, stop, self.shared.clone()));
     }
 
     /// Remembers a request that is not answered where it began.
-    fn enter(&mut self, reply: Reply, deadline: Tick, stop: Option<Arc<Stop>>) {
-        self.tasks += usize::from(stop.is_some());
-        if let Reply::To(id, _) = reply {
-            self.earliest = self.earliest.min(deadline);
-            let serial = self.serial;
-            self.live.insert(
-                id,
-                Live {
-                    serial,
-                    deadline,
-                    stop,
-                },
-            );
+    fn enter(&mut self, reply: Reply, deadline: Tick, at: At) {
+        match (reply, at) {
+            (Reply::To(id, _), at) => {
+                self.earliest = self.earliest.min(deadline);
+                self.live.insert(id, Live { deadline, at });
+            }
+            (Reply::Nobody(number), At::Task(stop)) => drop(self.one_ways.insert(number, stop)),
+            (Reply::Nobody(_), At::Waiting(_)) => {}
         }
     }
 
@@ -429,36 +390,17 @@ impl<S: Service<Request<Body>>> Serving<S> {
     /// Ends everything: nobody is left to be answered.
     pub(super) fn stop_all(&mut self) {
         self.waiting.clear();
-        self.waiting_bytes = 0;
-        self.stale = 0;
         for live in self.live.values() {
-            if let Some(stop) = &live.stop {
+            if let At::Task(stop) = &live.at {
                 stop.stop(Kind::Cancelled);
             }
         }
+        self.one_ways
+            .values()
+            .for_each(|stop| stop.stop(Kind::Cancelled));
         self.live.clear();
+        self.one_ways.clear();
     }
-}
-
-impl Waiting {
-    /// Whether nobody has answered it, of those that have no answer yet.
-    fn is_live(&self, live: &BTreeMap<Id, Live>) -> bool {
-        match self.reply {
-            Reply::To(id, _) => live.get(&id).is_some_and(|live| live.serial == self.serial),
-            Reply::Nobody => true,
-        }
-    }
-}
-
-/// The bytes that a request holds while it waits, about.
-fn weight(request: &Request<Body>) -> usize {
-    let entries = request.metadata().iter();
-    let entries = entries.map(|(name, value)| METADATA_ENTRY + name.len() + value.len());
-    request.body().len() + entries.sum::<usize>()
-}
-
-fn not_started(kind: Kind, text: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(kind, text).with_execution(Execution::NotStarted)
 }
 
 impl<S: Service<Request<Body>>> fmt::Debug for Serving<S> {

@@ -22,7 +22,7 @@ use super::{
     mailbox::Mailbox,
     outbox::{Outbox, Phase, Wish},
 };
-use crate::{Body, Carry, Error, Kind, Request, Response, transport::Address};
+use crate::{Body, Error, Kind, Request, Response, transport::Address};
 
 /// See the module.
 #[derive(Debug)]
@@ -110,11 +110,8 @@ impl Shared {
         mailbox: &Arc<Mailbox>,
     ) -> Result<Key, Error> {
         let cx = request.cx();
-        let now = match cx.deadline() {
-            // The stamp of a first attempt is fresh enough: what the peer is told is at most too long.
-            Some(_) if cx.attempt() == 0 => cx.started().or_else(|| Some(Instant::now())),
-            deadline => (deadline.is_some() || self.ages).then(Instant::now),
-        };
+        // The start of the call would not do: since then it may have waited in a layer above.
+        let now = (cx.deadline().is_some() || self.ages).then(Instant::now);
         if cx.deadline() <= now && cx.deadline().is_some() {
             self.outbox().stats_mut().calls.count(Err(Kind::Timeout));
             return Err(Error::new(

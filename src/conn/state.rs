@@ -63,7 +63,8 @@ struct Timeouts {
     frame: Duration,
     read_idle: Option<Duration>,
     write_stall: Option<Duration>,
-    keepalive: Option<(Duration, Duration)>,
+    keepalive: Option<Duration>,
+    keepalive_timeout: Duration,
     unanswered: Option<Duration>,
     grace: Duration,
 }
@@ -93,9 +94,8 @@ impl State {
             frame: options.frame_timeout,
             read_idle: options.read_idle,
             write_stall: options.write_stall,
-            keepalive: options
-                .keepalive
-                .map(|keepalive| (keepalive.interval, keepalive.timeout)),
+            keepalive: options.keepalive,
+            keepalive_timeout: options.keepalive_timeout,
             unanswered: options.unanswered_limit,
             grace: options.drain_grace,
         };
@@ -275,7 +275,7 @@ impl State {
                 Reason::Timeout,
             ),
             Timer::Asked => (
-                "did not answer a ping within the keepalive timeout",
+                "did not answer a ping within keepalive_timeout",
                 Reason::Timeout,
             ),
             Timer::Grace => ("did not let go within drain_grace", Reason::Now),
@@ -295,14 +295,16 @@ impl State {
         let may_ask = self.opened && self.asked_since.is_none();
         let unasked = may_ask.then_some(self.last_read);
         let drain = self.ours.or(self.theirs).map(|drain| drain.since);
-        let (interval, timeout) = of.keepalive.unzip();
         [
             (after(unopened, Some(of.handshake)), Timer::Handshake),
             (after(self.partial_since, Some(of.frame)), Timer::Frame),
             (after(Some(self.last_read), of.read_idle), Timer::ReadIdle),
             (after(self.stalled_since, of.write_stall), Timer::WriteStall),
-            (after(unasked, interval), Timer::Keepalive),
-            (after(self.asked_since, timeout), Timer::Asked),
+            (after(unasked, of.keepalive), Timer::Keepalive),
+            (
+                after(self.asked_since, Some(of.keepalive_timeout)),
+                Timer::Asked,
+            ),
             (self.check_unanswered, Timer::Unanswered),
             (after(drain, Some(of.grace)), Timer::Grace),
         ]
@@ -351,7 +353,10 @@ mod tests {
     #[test]
     fn a_peer_that_has_not_opened_is_not_asked() {
         let second = Duration::from_secs(1);
-        let state = State::new(&Options::new().keepalive(second, second), Tick::new(0));
+        let state = State::new(
+            &Options::new().keepalive(second).keepalive_timeout(second),
+            Tick::new(0),
+        );
         assert_eq!(state.next(), Tick::new(10 * SECOND));
     }
 
@@ -366,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_dripping_frame_is_given_its_time_and_no_more() {
-        let mut state = opened(Options::new().no_keepalive());
+        let mut state = opened(Options::new().keepalive(None));
         state.read(Tick::new(SECOND), false, false);
         state.read(Tick::new(2 * SECOND), false, false);
         assert_eq!(state.next(), Tick::new(31 * SECOND));
@@ -381,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_stalled_stream_is_given_up_unless_it_moves() {
-        let mut state = opened(Options::new().no_keepalive());
+        let mut state = opened(Options::new().keepalive(None));
         state.stalled(Tick::new(SECOND));
         state.stalled(Tick::new(2 * SECOND));
         assert_eq!(state.next(), Tick::new(31 * SECOND));
@@ -392,7 +397,7 @@ mod tests {
     #[test]
     fn a_peer_that_answers_pings_but_no_calls_is_found() {
         let limit = Duration::from_secs(5);
-        let mut state = opened(Options::new().no_keepalive().unanswered_limit(limit));
+        let mut state = opened(Options::new().keepalive(None).unanswered_limit(limit));
         let oldest = || Some(Tick::new(2 * SECOND));
         assert!(state.act(Tick::new(5 * SECOND), oldest).is_none());
         state.answered(Tick::new(6 * SECOND));
@@ -404,7 +409,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_not_mistaken_for_an_unanswered_one() {
         let limit = Duration::from_secs(5);
-        let mut state = opened(Options::new().no_keepalive().unanswered_limit(limit));
+        let mut state = opened(Options::new().keepalive(None).unanswered_limit(limit));
         assert!(state.act(Tick::new(5 * SECOND), || None).is_none());
         assert_eq!(state.next(), Tick::new(10 * SECOND));
     }
@@ -421,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_drain_ends_when_the_peer_knows_or_the_grace_is_over() {
-        let mut state = opened(Options::new().no_keepalive());
+        let mut state = opened(Options::new().keepalive(None));
         state.say_goodbye(Tick::new(0));
         assert!(!state.is_drained());
         assert!(end(state.act(Tick::new(30 * SECOND), || None)).contains("drain_grace"));

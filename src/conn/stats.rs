@@ -5,6 +5,9 @@ use std::{fmt, ops::AddAssign};
 use crate::Kind;
 
 /// Counters of one connection, or the sum of several. A consistent copy; nothing resets them.
+///
+/// The last four are of those that make connections, a [`Connector`](crate::Connector) and a
+/// [`Server`](crate::Server): for a connection alone they are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -42,13 +45,14 @@ pub struct Stats {
     pub pending: u64,
     /// Handlers of this side that run in a task of their own, and requests that wait for one.
     pub handling: u64,
-    /// Connections that were dialled.
+    /// Dials of a connector that gave a connection. One that is dropped before its end counts here no more
+    /// than among the errors.
     pub dials: u64,
-    /// Dials that failed.
+    /// Dials of a connector that failed.
     pub dial_errors: u64,
-    /// Connections that were accepted.
+    /// Accepts of a server that gave a connection.
     pub accepts: u64,
-    /// Accepts that failed.
+    /// Accepts of a server that failed.
     pub accept_errors: u64,
 }
 

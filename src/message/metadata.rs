@@ -1,6 +1,6 @@
 //! Short names and values that travel beside a body, in both directions.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter::FusedIterator, slice};
 
 use bytes::Bytes;
 
@@ -16,6 +16,7 @@ use bytes::Bytes;
 /// let mut metadata = Metadata::new();
 /// metadata.insert("tenant", "blue");
 /// assert_eq!(metadata.get_str("tenant"), Some("blue"));
+/// assert_eq!(metadata, Metadata::from_iter([("tenant", "blue")]));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(
@@ -25,6 +26,10 @@ use bytes::Bytes;
 pub struct Metadata(Option<Box<Vec<Entry>>>);
 
 type Entry = (Cow<'static, str>, Bytes);
+
+/// The names and values of some [`Metadata`], in order.
+#[derive(Clone, Debug)]
+pub struct MetadataIter<'a>(slice::Iter<'a, Entry>);
 
 impl Metadata {
     /// Nothing.
@@ -85,14 +90,65 @@ impl Metadata {
     }
 
     /// All names and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.entries().iter().map(|(name, value)| (&**name, value))
+    pub fn iter(&self) -> MetadataIter<'_> {
+        MetadataIter(self.entries().iter())
     }
 
     fn entries(&self) -> &[Entry] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 }
+
+impl<'a> IntoIterator for &'a Metadata {
+    type Item = (&'a str, &'a Bytes);
+    type IntoIter = MetadataIter<'a>;
+
+    fn into_iter(self) -> MetadataIter<'a> {
+        self.iter()
+    }
+}
+
+/// [Appends](Metadata::append) each entry.
+impl<N, V> Extend<(N, V)> for Metadata
+where
+    N: Into<Cow<'static, str>>,
+    V: Into<Bytes>,
+{
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, entries: I) {
+        for (name, value) in entries {
+            self.append(name, value);
+        }
+    }
+}
+
+/// All entries, several of one name included.
+impl<N, V> FromIterator<(N, V)> for Metadata
+where
+    N: Into<Cow<'static, str>>,
+    V: Into<Bytes>,
+{
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
+        let mut metadata = Self::new();
+        metadata.extend(entries);
+        metadata
+    }
+}
+
+impl<'a> Iterator for MetadataIter<'a> {
+    type Item = (&'a str, &'a Bytes);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (&**name, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for MetadataIter<'_> {}
+
+impl FusedIterator for MetadataIter<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -120,6 +176,20 @@ mod tests {
         metadata.insert("bin", vec![0xff, 0]);
         assert_eq!(metadata.get("bin").unwrap(), &[0xff, 0][..]);
         assert_eq!(metadata.get_str("bin"), None);
+    }
+
+    #[test]
+    fn entries_are_collected_in_order_and_several_of_one_name_stay() {
+        let entries = [("a", "1"), ("b", "2"), ("a", "3")];
+        let mut metadata = Metadata::from_iter(entries);
+        let mut seen = Vec::new();
+        for (name, value) in &metadata {
+            seen.push((name, std::str::from_utf8(value).unwrap()));
+        }
+        assert_eq!(seen, entries);
+        assert_eq!(metadata.iter().len(), 3);
+        metadata.extend([(String::from("c"), vec![4])]);
+        assert_eq!(metadata.get("c").unwrap(), &[4][..]);
     }
 
     #[test]

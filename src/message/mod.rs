@@ -9,7 +9,7 @@ pub use http::Extensions;
 
 pub use self::{
     body::{Body, Encoding},
-    metadata::Metadata,
+    metadata::{Metadata, MetadataIter},
     request::Request,
     response::Response,
 };

@@ -1,6 +1,6 @@
 //! A call on its way to a handler.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Extensions;
 use steeple_layers::{Carry, Context, Method, Replay};
@@ -41,6 +41,32 @@ impl<B> Request<B> {
             encoding: Encoding::RAW,
             body,
         }
+    }
+
+    /// The same request, whose caller waits no longer than `timeout` from the [start](Context::start) of the
+    /// call: from now, unless a layer has asked for it before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steeple::Request;
+    ///
+    /// let request = Request::new("Echo", "hello").with_timeout(Duration::from_secs(2));
+    /// assert!(request.cx().deadline().is_some());
+    /// ```
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.cx.set_timeout(timeout);
+        self
+    }
+
+    /// What policy knows of the call: its deadline, its attempt, whether it is idempotent or one-way.
+    pub fn cx(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The context, to be changed.
+    pub fn cx_mut(&mut self) -> &mut Context {
+        &mut self.cx
     }
 
     /// The method called.
@@ -122,11 +148,11 @@ impl<B> Request<B> {
 
 impl<B> Carry for Request<B> {
     fn cx(&self) -> &Context {
-        &self.cx
+        self.cx()
     }
 
     fn cx_mut(&mut self) -> &mut Context {
-        &mut self.cx
+        self.cx_mut()
     }
 }
 

@@ -45,6 +45,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a server listens, and accepts nobody until `serve`"]
 pub struct Server<L = TcpListener, W = Native> {
     listener: L,
     wire: W,
@@ -92,7 +93,6 @@ impl<L: Listener> Server<L> {
 
 impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// Speaks another wire, or the native one within other limits.
-    #[must_use]
     pub fn wire<V: Wire + Clone>(self, wire: V) -> Server<L, V> {
         Server {
             listener: self.listener,
@@ -104,7 +104,6 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     }
 
     /// Sets the options of the connections.
-    #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self

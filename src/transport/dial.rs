@@ -60,6 +60,7 @@ where
 }
 
 /// A dial under way: a boxed future, for diallers that want a type with a name. Dropping it ends the dial.
+#[must_use = "a dial does nothing unless it is polled"]
 pub struct Dialing<I>(Pin<Box<dyn Future<Output = Dialed<I>> + Send>>);
 
 type Dialed<I> = io::Result<(I, Address)>;

@@ -121,6 +121,21 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
+impl TryFrom<&String> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: &String) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+/// A clone, which is cheap.
+impl From<&Self> for Endpoint {
+    fn from(endpoint: &Self) -> Self {
+        endpoint.clone()
+    }
+}
+
 /// What a listener reports can be dialled, unless a transport of one's own has named it.
 impl TryFrom<&Address> for Endpoint {
     type Error = InvalidEndpoint;

@@ -12,9 +12,7 @@ use steeple::{
 };
 
 fn codecs() -> impl Iterator<Item = AnyCodec> {
-    codec::builtin()
-        .iter()
-        .map(|&encoding| codec::by_encoding(encoding).unwrap())
+    AnyCodec::all().iter().copied()
 }
 
 fn encode<T: Serialize + 'static>(codec: AnyCodec, value: &T) -> Body {

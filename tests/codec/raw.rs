@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use steeple::{
     Body, Encoding, Execution, Kind,
-    codec::{self, Arena, Bincode, Codec, Json},
+    codec::{self, AnyCodec, Arena, Bincode, Codec, Json},
 };
 
 use crate::{
@@ -127,8 +127,8 @@ fn a_body_in_another_encoding_is_refused_by_name() {
 
 #[test]
 fn an_encoding_without_a_codec_here_has_none() {
-    assert_eq!(codec::by_encoding(Encoding::RAW), None);
-    assert_eq!(codec::by_encoding(Encoding::new(77)), None);
+    assert_eq!(AnyCodec::of(Encoding::RAW), None);
+    assert_eq!(AnyCodec::of(Encoding::new(77)), None);
     assert_eq!(codec::name(Encoding::RAW), "raw");
     assert_eq!(codec::name(Encoding::new(77)), "unknown");
 }

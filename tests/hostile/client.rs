@@ -4,6 +4,7 @@ use fastrand::Rng;
 use steeple::{
     Channel, Execution, Kind, Options, ResponseFuture,
     wire::{
+        Budget,
         native::{Limits, Native},
         numbers::{kind, metadata, reason, status, total},
     },
@@ -98,9 +99,10 @@ async fn an_error_answer_without_a_text_is_still_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_server_announces_costs_nothing_and_what_it_sends_is_bounded() {
-    let mut limits = Limits::default();
-    limits.max_assembly = 1_000_000;
-    let budget = limits.assembly_budget.clone();
+    let budget = Budget::new(1 << 30);
+    let limits = Limits::new()
+        .max_assembly(1_000_000)
+        .assembly_budget(budget.clone());
     let (mut channel, mut server) = dial_with(Options::new(), Native::new(limits), 1 << 20);
     server.shake_hands().await;
     let answers: Vec<_> = (0..20).map(|_| channel.call(call("echo", ""))).collect();
@@ -133,8 +135,7 @@ async fn what_a_server_announces_costs_nothing_and_what_it_sends_is_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_too_large_to_take_names_the_limit() {
-    let mut limits = Limits::default();
-    limits.max_assembly = 100_000;
+    let limits = Limits::new().max_assembly(100_000);
     let (mut channel, mut server) = dial_with(Options::new(), Native::new(limits), 1 << 20);
     server.shake_hands().await;
     let answer = channel.call(call("echo", ""));
@@ -226,7 +227,7 @@ async fn an_answer_to_a_call_that_is_not_written_yet_frees_nothing_too_early() {
 async fn a_client_that_serves_nothing_refuses_a_flood_of_calls() {
     count_panics();
     let (near, far) = steeple::transport::mem::MemStream::pair(64 * 1024);
-    let channel = steeple::client::Connector::new().connect_io(near, None);
+    let channel = steeple::Connector::new().connect_io(near, None);
     let mut server = RawPeer::new(far);
     server.shake_hands().await;
     let batch: Vec<u8> = (1..=500)

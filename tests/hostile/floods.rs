@@ -38,7 +38,7 @@ async fn a_flood_of_hellos_ends_with_the_second() {
     assert!(text.contains("second HELLO"), "{text}");
     peer.drink().await;
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +51,7 @@ async fn a_flood_of_binds_ends_at_max_bindings() {
     assert!(text.contains("max_bindings (1024)"), "{text}");
     peer.drink().await;
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn a_flood_of_pings_ends_by_its_rate() {
     assert!(text.contains("1000 pings in a second"), "{text}");
     assert!(pongs <= 1000);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ async fn pings_in_one_read_are_answered_together_and_the_last_is_not_forgotten()
     peer.expect_silence().await;
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn floods_of_what_means_nothing_cost_nothing() {
     assert_eq!((stats.late_cancels, stats.late_answers), (20_000, 20_000));
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn a_flood_of_goodbyes_is_acknowledged_once() {
     peer.expect_silence().await;
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ async fn rapid_resets_leave_no_handlers_behind() {
         town.probe.dropped()
     );
     assert_eq!(town.handle.stats().handling, 0);
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,7 @@ async fn rapid_resets_whose_answers_are_read_are_served_one_by_one() {
     assert_eq!(town.handle.stats().served.errors(Kind::Cancelled), 10_000);
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn a_flood_of_requests_fills_the_queue_and_is_then_refused() {
     peer.drink().await;
     town.until_alone().await;
     assert!(town.probe.dropped() <= 100, "max_handlers");
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +203,7 @@ async fn a_flood_of_messages_without_an_answer_is_dropped_and_counted() {
     assert_eq!(stats.one_way_dropped, 20_000 - 200, "100 run, 100 wait");
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +216,7 @@ async fn a_flood_of_empty_data_ends_the_connection() {
     assert!(text.contains("1024 empty DATA"), "{text}");
     peer.drink().await;
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +230,7 @@ async fn connections_that_say_nothing_are_let_go() {
     assert_eq!(town.handle.peers().len(), 101);
     tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(town.handle.peers().len(), 1);
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,5 +248,5 @@ async fn a_peer_that_asks_for_much_and_reads_nothing_starts_few_handlers_and_is_
     tokio::time::sleep(Duration::from_secs(35)).await;
     soon(town.until_alone()).await;
     drop(peer);
-    town.is_well().await;
+    town.ends_well().await;
 }

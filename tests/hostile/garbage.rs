@@ -55,7 +55,7 @@ async fn a_conversation_may_break_off_anywhere() {
         drink(peer).await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn a_conversation_may_be_wrong_in_any_byte() {
         drink(peer).await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn its_frames_may_come_in_any_order() {
         drink(peer).await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn noise_is_survived() {
         drink(peer).await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +138,7 @@ async fn frames_of_noise_are_survived() {
         drink(peer).await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +159,7 @@ async fn a_frame_longer_than_max_frame_is_refused_by_its_header() {
         }
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +187,7 @@ async fn kinds_that_must_be_known_end_the_connection_and_others_are_skipped() {
     peer.send(request(2, "echo")).await;
     peer.expect(response(2)).await;
     drink(peer).await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +217,7 @@ async fn ids_of_the_wrong_side_or_of_nobody_end_the_connection() {
         peer.expect_eof().await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ async fn a_message_that_is_begun_twice_ends_the_connection() {
         peer.expect_eof().await;
     }
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +245,7 @@ async fn a_refused_request_under_an_id_in_use_does_not_get_two_answers() {
     assert!(text.contains("in use"), "{text}");
     peer.expect_eof().await;
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +264,7 @@ async fn metadata_that_is_too_much_is_refused_by_the_name_of_its_limit() {
     peer.expect(response(6).body("x")).await;
     drink(peer).await;
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,5 +291,5 @@ async fn peers_that_drip_are_let_go() {
         }
     }
     assert_eq!(town.handle.peers().len(), 1);
-    town.is_well().await;
+    town.ends_well().await;
 }

@@ -25,7 +25,7 @@ async fn what_is_announced_costs_nothing() {
     peer.expect(response(9000).body("x")).await;
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +43,7 @@ async fn messages_under_way_are_bounded_in_number() {
     }
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn the_bytes_of_one_connection_are_bounded_and_no_other_pays() {
     assert_eq!(answers, [2, 4]);
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn the_bytes_of_all_connections_are_bounded_and_given_back() {
     drop(peers);
     town.until_alone().await;
     assert_eq!(town.budget.used(), 0);
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn large_messages_without_an_answer_pay_too() {
     peer.expect(response(100)).await;
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,5 +155,5 @@ async fn more_refused_messages_than_calls_end_the_connection() {
     assert_eq!(refused, 65_536);
     drop(peer);
     town.until_alone().await;
-    town.is_well().await;
+    town.ends_well().await;
 }

@@ -3,8 +3,7 @@
 use std::{cell::Cell, panic, sync::Once, time::Duration};
 
 use steeple::{
-    Channel, Options, Server, ServerHandle,
-    client::Connector,
+    Channel, Connector, Options, Server, ServerHandle,
     transport::mem::MemNetwork,
     wire::{
         Budget,
@@ -45,10 +44,10 @@ impl Town {
     pub(crate) async fn with(options: Options) -> Self {
         count_panics();
         let network = MemNetwork::new(11);
-        let mut limits = Limits::default();
-        limits.max_assembly = MAX_ASSEMBLY;
-        limits.assembly_budget = Budget::new(BUDGET);
-        let budget = limits.assembly_budget.clone();
+        let budget = Budget::new(BUDGET);
+        let limits = Limits::new()
+            .max_assembly(MAX_ASSEMBLY)
+            .assembly_budget(budget.clone());
         let server = Server::new(network.listen("server").unwrap())
             .wire(Native::new(limits))
             .options(options);
@@ -94,7 +93,7 @@ impl Town {
     }
 
     /// Nothing of it all was noticed by the good client, nothing is left over, nothing panicked.
-    pub(crate) async fn is_well(mut self) {
+    pub(crate) async fn ends_well(mut self) {
         let _ = self.stop.send(());
         let calls = soon(self.life).await.unwrap();
         assert!(calls > 0, "the good client made no call meanwhile");
@@ -113,7 +112,7 @@ async fn live(mut channel: Channel, mut stopped: oneshot::Receiver<()>) -> u64 {
     loop {
         let body = vec![calls as u8; if calls % 50 == 49 { 100_000 } else { 100 }];
         let mut request = call("echo", body.clone());
-        steeple::Carry::cx_mut(&mut request).set_timeout(Duration::from_secs(1));
+        request.cx_mut().set_timeout(Duration::from_secs(1));
         let answer = channel.call(request).await.unwrap();
         assert_eq!(answer.body().as_bytes(), &body);
         calls += 1;

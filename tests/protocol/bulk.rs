@@ -132,8 +132,7 @@ async fn a_body_of_unknown_length_is_put_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_over_max_message_is_answered_at_its_first_frame_and_the_rest_is_thrown_away() {
-    let mut limits = Limits::default();
-    limits.max_message = 1000;
+    let limits = Limits::new().max_message(1000);
     let probe = Probe::default();
     let wire = Native::new(limits);
     let (mut client, _server) = serve_with(Options::new(), wire, CHUNK, probe.service());
@@ -157,8 +156,7 @@ async fn a_request_over_max_message_is_answered_at_its_first_frame_and_the_rest_
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_taken_fails_its_call_and_no_other() {
-    let mut limits = Limits::default();
-    limits.max_message = 1000;
+    let limits = Limits::new().max_message(1000);
     let (mut channel, mut server) = dial_with(Options::new(), Native::new(limits), CHUNK);
     server.shake_hands().await;
     let answer = channel.call(call("echo", ""));
@@ -212,7 +210,7 @@ async fn large_bodies_cross_in_both_directions_through_pipes_of_any_size() {
     for (capacity, len) in [(1, 2000), (7, 5000), (16, CHUNK + 1), (1000, 5 * CHUNK)] {
         let body = vec![3; len];
         let (near, far) = steeple::transport::mem::MemStream::pair(capacity);
-        let connect = steeple::client::Connector::new().serve(Probe::default().service());
+        let connect = steeple::Connector::new().serve(Probe::default().service());
         let mut channel = connect.connect_io(near, None);
         let (_, server) = steeple::conn::Builder::new(steeple::wire::Role::Acceptor)
             .build(far, Probe::default().service());
@@ -256,7 +254,7 @@ async fn a_chunked_answer_gives_way_to_a_small_one() {
 async fn a_slow_line_is_not_mistaken_for_a_dripping_peer() {
     let options = Options::new()
         .frame_timeout(Duration::from_secs(10))
-        .no_keepalive();
+        .keepalive(None);
     let (mut client, _server) = serve(options, echo());
     client.shake_hands().await;
     let mut bytes = request(2, "echo").of_total(1 + 8 * 1000).body("x").encode();

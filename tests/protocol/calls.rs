@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use steeple::{
-    Body, Carry, Encoding, Error, Execution, Kind, Metadata, Options, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Metadata, Options, Origin, Request, Response,
     wire::{
         native::{Limits, Native},
         numbers::{encoding, flag, kind, metadata, reason, status},
@@ -261,8 +261,7 @@ async fn an_answer_in_the_wrong_encoding_is_an_error_that_names_both() {
 
 #[tokio::test(start_paused = true)]
 async fn an_encoding_that_is_not_served_is_refused_by_its_number() {
-    let mut limits = Limits::default();
-    limits.encodings = vec![encoding::JSON];
+    let limits = Limits::new().encodings([encoding::JSON]);
     let wire = Native::new(limits);
     let (mut client, _server) = serve_with(Options::new(), wire, 1024, echo());
     client.shake_hands().await;

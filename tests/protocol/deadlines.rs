@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steeple::{
-    Carry, Execution, Kind, Options, Request,
+    Execution, Kind, Options, Request,
     wire::numbers::{kind, reason, status},
 };
 use tokio::time::{Instant, sleep};
@@ -173,4 +173,29 @@ async fn a_request_whose_deadline_has_passed_is_not_started_by_a_service_that_ge
     let (code, not_processed, text) = status_of(&client.expect_response(2).await);
     assert_eq!((code, not_processed), (status::TIMEOUT, true), "{text}");
     assert_eq!(probe.started(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_in_a_layer_tells_only_what_is_left() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let begun = with_timeout(call("echo", ""), 10 * SECOND);
+    sleep(4 * SECOND).await;
+    let _answer = channel.call(begun);
+    let remaining = server.expect_request("echo").await.remaining().unwrap();
+    assert!((5_990_000..=6_000_000).contains(&remaining), "{remaining}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_deadline_passed_in_a_layer_is_not_sent() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let begun = with_timeout(call("echo", ""), SECOND);
+    sleep(2 * SECOND).await;
+    let error = soon(channel.call(begun)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Timeout, Execution::NotSent)
+    );
+    server.expect_silence().await;
 }

@@ -152,7 +152,7 @@ async fn a_drain_ends_with_its_grace() {
     let probe = Probe::default();
     let options = Options::new()
         .drain_grace(Duration::from_secs(2))
-        .no_keepalive();
+        .keepalive(None);
     let (mut client, server) = serve(options, probe.service());
     client.shake_hands().await;
     client.send(request(2, "never")).await;
@@ -281,7 +281,7 @@ async fn a_refusal_before_hello_ends_the_client_without_a_doubt() {
 #[tokio::test(start_paused = true)]
 async fn unimplemented_calls_to_a_client_do_not_end_it() {
     let (near, far) = steeple::transport::mem::MemStream::pair(1024);
-    let _channel = steeple::client::Connector::new().connect_io(near, None);
+    let _channel = steeple::Connector::new().connect_io(near, None);
     let mut server = crate::support::RawPeer::new(far);
     server.shake_hands().await;
     server.send(request(3, "anything")).await;

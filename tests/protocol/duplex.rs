@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use steeple::{Carry, Execution, Kind, Options, wire::numbers::reason};
+use steeple::{Execution, Kind, Options, wire::numbers::reason};
 use tower::Service;
 
 use crate::support::{
@@ -94,7 +94,7 @@ async fn a_client_serves_calls_and_one_way_messages_and_drops_a_cancelled_handle
 
     let probe = Probe::default();
     let (near, far) = steeple::transport::mem::MemStream::pair(1024);
-    let connector = steeple::client::Connector::new().serve(probe.service());
+    let connector = steeple::Connector::new().serve(probe.service());
     let _channel = connector.connect_io(near, None);
     let mut server = crate::support::RawPeer::new(far);
     server.shake_hands().await;
@@ -109,7 +109,7 @@ async fn a_client_serves_calls_and_one_way_messages_and_drops_a_cancelled_handle
 async fn a_servers_calls_end_before_a_clients_drain_does() {
     let probe = Probe::default();
     let (near, far) = steeple::transport::mem::MemStream::pair(1024);
-    let connector = steeple::client::Connector::new().serve(probe.service());
+    let connector = steeple::Connector::new().serve(probe.service());
     let channel = connector.connect_io(near, None);
     let mut server = crate::support::RawPeer::new(far);
     server.shake_hands().await;
@@ -136,10 +136,8 @@ async fn a_request_under_an_id_of_the_wrong_side_breaks_the_protocol() {
 
 #[tokio::test(start_paused = true)]
 async fn a_one_way_message_before_the_client_has_opened_is_refused_for_that_reason() {
-    let (_client, mut server) = serve(Options::new(), echo());
-    let mut note = call("note", "x");
-    note.cx_mut().set_one_way(true);
-    let error = soon(server.peer.call(note)).await.unwrap_err();
+    let (_client, server) = serve(Options::new(), echo());
+    let error = server.peer.notify(call("note", "x")).unwrap_err();
     assert_eq!(
         (error.kind(), error.execution()),
         (Kind::Unavailable, Execution::NotSent)

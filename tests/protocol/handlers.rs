@@ -10,8 +10,7 @@ use std::{
 };
 
 use steeple::{
-    Body, Error, Kind, Options, Request, Response, Server,
-    client::Connector,
+    Body, Connector, Error, Kind, Options, Request, Response, Server,
     transport::mem::MemNetwork,
     wire::numbers::{reason, status},
 };
@@ -192,12 +191,7 @@ async fn a_spawn_that_drops_the_task_still_gives_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_close_its_own_connection() {
     let closing = service_fn(async |request: Request| {
-        let peer = request
-            .connection()
-            .unwrap()
-            .get::<steeple::Peer>()
-            .unwrap();
-        peer.close();
+        steeple::Peer::of(&request).unwrap().close();
         Ok::<_, Error>(Response::default())
     });
     let (mut client, server) = serve(Options::new(), closing);

@@ -226,7 +226,7 @@ async fn a_handle_tells_when_the_other_side_has_opened() {
 #[tokio::test(start_paused = true)]
 async fn nobody_pings_before_the_connection_is_open() {
     let second = Duration::from_secs(1);
-    let options = Options::new().keepalive(second, second);
+    let options = Options::new().keepalive(second).keepalive_timeout(second);
     let (mut client, server) = serve(options, echo());
     tokio::time::sleep(3 * second).await;
     let mut waits = tokio_test::task::spawn(server.ping());

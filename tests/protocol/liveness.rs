@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use steeple::{
-    Execution, Kind, Options,
-    client::Connector,
+    Connector, Execution, Kind, Options,
     conn::Builder,
     transport::{Listener, mem::MemNetwork},
     wire::{
@@ -28,6 +27,32 @@ async fn a_ping_is_answered_with_its_nonce() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pings_that_come_together_are_each_answered() {
+    let (mut client, _server) = serve(Options::new(), echo());
+    client.shake_hands().await;
+    client.send_all([ping(1), ping(2), ping(3)]).await;
+    for nonce in [1, 2, 3] {
+        client.expect(pong(nonce)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_none_of_its_pongs_is_disconnected() {
+    let options = Options::new().keepalive(None).write_stall(None);
+    let (mut client, server) = serve(options, echo());
+    client.shake_hands().await;
+    let batch: Vec<u8> = (0..900).flat_map(|n| ping(n).encode()).collect();
+    let mut batches = 0;
+    while client.try_write(&batch).await {
+        sleep(2 * SECOND).await;
+        batches += 1;
+        assert!(batches < 1000, "pongs pile up without a bound");
+    }
+    let error = server.ended().await.unwrap_err();
+    assert!(error.to_string().contains("pings"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_may_measure_the_round_trip() {
     let (channel, mut server) = dial(Options::new());
     server.shake_hands().await;
@@ -43,7 +68,7 @@ async fn a_user_may_measure_the_round_trip() {
 
 #[tokio::test(start_paused = true)]
 async fn pings_that_wait_are_bounded_and_fail_with_the_connection() {
-    let (channel, mut server) = dial(Options::new().no_keepalive());
+    let (channel, mut server) = dial(Options::new().keepalive(None));
     server.shake_hands().await;
     let mut waiting: Vec<_> = (0..64)
         .map(|_| tokio_test::task::spawn(channel.ping()))
@@ -64,7 +89,11 @@ async fn pings_that_wait_are_bounded_and_fail_with_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_asked_about_and_an_answer_is_enough() {
-    let (channel, mut server) = dial(Options::new().keepalive(10 * SECOND, 5 * SECOND));
+    let (channel, mut server) = dial(
+        Options::new()
+            .keepalive(10 * SECOND)
+            .keepalive_timeout(5 * SECOND),
+    );
     server.shake_hands().await;
     for _ in 0..5 {
         let asked = server.message().await;
@@ -82,7 +111,8 @@ async fn a_half_open_peer_is_found_and_its_calls_fail_then() {
     let near = network.connect("client", "server").await.unwrap();
     let (far, _) = listener.accept().await.unwrap();
     let options = Options::new()
-        .keepalive(10 * SECOND, 5 * SECOND)
+        .keepalive(10 * SECOND)
+        .keepalive_timeout(5 * SECOND)
         .write_stall(None);
     let mut channel = Connector::new().options(options).connect_io(near, None);
     let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
@@ -107,7 +137,9 @@ async fn a_partition_that_heals_in_time_does_no_harm() {
     let mut listener = network.listen("server").unwrap();
     let near = network.connect("client", "server").await.unwrap();
     let (far, _) = listener.accept().await.unwrap();
-    let options = Options::new().keepalive(10 * SECOND, 5 * SECOND);
+    let options = Options::new()
+        .keepalive(10 * SECOND)
+        .keepalive_timeout(5 * SECOND);
     let mut channel = Connector::new().options(options).connect_io(near, None);
     let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
     tokio::spawn(server);
@@ -122,7 +154,8 @@ async fn a_partition_that_heals_in_time_does_no_harm() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_pings_but_no_calls_is_found_if_wanted() {
     let options = Options::new()
-        .keepalive(SECOND, SECOND)
+        .keepalive(SECOND)
+        .keepalive_timeout(SECOND)
         .unanswered_limit(10 * SECOND);
     let (mut channel, mut server) = dial(options);
     server.shake_hands().await;
@@ -160,7 +193,7 @@ async fn a_slow_call_is_legitimate_while_others_are_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_let_go_after_read_idle() {
-    let (mut client, server) = serve(Options::new().read_idle(5 * SECOND).no_keepalive(), echo());
+    let (mut client, server) = serve(Options::new().read_idle(5 * SECOND).keepalive(None), echo());
     client.shake_hands().await;
     sleep(4 * SECOND).await;
     client.send(request(2, "echo")).await;
@@ -174,7 +207,7 @@ async fn a_silent_peer_is_let_go_after_read_idle() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_no_output_is_let_go_after_write_stall() {
-    let options = Options::new().write_stall(5 * SECOND).no_keepalive();
+    let options = Options::new().write_stall(5 * SECOND).keepalive(None);
     let (mut channel, mut server) = dial(options);
     server.shake_hands().await;
     let begun = Instant::now();
@@ -191,7 +224,7 @@ async fn a_peer_that_takes_no_output_is_let_go_after_write_stall() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_output_slowly_is_kept() {
-    let (mut channel, mut server) = dial(Options::new().write_stall(5 * SECOND).no_keepalive());
+    let (mut channel, mut server) = dial(Options::new().write_stall(5 * SECOND).keepalive(None));
     server.shake_hands().await;
     let answer = channel.call(call("echo", vec![0; 500_000]));
     for _ in 0..7 {
@@ -204,7 +237,7 @@ async fn a_peer_that_takes_output_slowly_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_drips_is_given_its_time_and_no_more() {
-    let options = Options::new().frame_timeout(10 * SECOND).no_keepalive();
+    let options = Options::new().frame_timeout(10 * SECOND).keepalive(None);
     let (mut client, server) = serve(options, echo());
     client.shake_hands().await;
     let bytes = request(2, "echo").body([0; 100]).encode();
@@ -221,7 +254,8 @@ async fn a_frame_that_drips_is_given_its_time_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_gives_its_memory_back_and_works_on() {
     let options = Options::new()
-        .keepalive(SECOND, 60 * SECOND)
+        .keepalive(SECOND)
+        .keepalive_timeout(60 * SECOND)
         .write_buffer(1)
         .write_stall(None)
         .max_calls(2);
@@ -229,7 +263,7 @@ async fn an_idle_connection_gives_its_memory_back_and_works_on() {
     server.shake_hands().await;
     // The stream is full, so a message without an answer stays in the output and a call stays pending.
     let mut note = call("note", vec![0; 60_000]);
-    steeple::Carry::cx_mut(&mut note).set_one_way(true);
+    note.cx_mut().set_one_way(true);
     for _ in 0..2 {
         soon(channel.call(note.clone())).await.unwrap();
         settle().await;

@@ -6,6 +6,7 @@ mod support;
 mod bulk;
 mod calls;
 mod cancel;
+mod conformance;
 mod deadlines;
 mod drain;
 mod duplex;

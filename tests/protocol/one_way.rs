@@ -1,13 +1,13 @@
 //! Messages without an answer.
 
 use steeple::{
-    Carry, Execution, Kind, Options, Request,
+    Execution, Kind, Options, Request,
     wire::numbers::{flag, kind, reason},
 };
 use tower::Service;
 
 use crate::support::{
-    Gate, Probe, call, cancel, data, dial, one_way, request, response, serve, settle, soon,
+    Gate, Probe, call, cancel, data, dial, echo, one_way, request, response, serve, settle, soon,
 };
 
 fn without_answer(mut request: Request) -> Request {
@@ -23,10 +23,12 @@ async fn a_small_message_is_one_frame_and_done_when_it_is_accepted() {
         .await
         .unwrap();
     server.expect(one_way("note").body("x")).await;
+    channel.notify(call("note", "y")).unwrap();
+    server.expect(one_way("note").body("y")).await;
     let stats = channel.stats();
     assert_eq!(
         (stats.one_way_sent, stats.in_flight, stats.calls.total()),
-        (1, 0, 0)
+        (2, 0, 0)
     );
 }
 
@@ -161,4 +163,16 @@ async fn large_messages_are_bounded_too() {
     soon(channel.call(without_answer(call("note", vec![0; 1_000_000]))))
         .await
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_returns_to_nobody_keeps_no_other_from_starting() {
+    let gate = Gate::new(echo());
+    let (mut client, _server) = serve(Options::new().max_unsent(1), gate.clone());
+    client.shake_hands().await;
+    let message = one_way("echo").body("this goes nowhere");
+    client.send_all([message, request(2, "echo")]).await;
+    settle().await;
+    gate.open();
+    client.expect(response(2)).await;
 }

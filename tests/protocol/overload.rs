@@ -53,7 +53,7 @@ async fn unsent_answers_stop_further_handlers_but_not_the_reading() {
     let probe = Probe::default();
     let options = Options::new()
         .max_unsent(200_000)
-        .no_keepalive()
+        .keepalive(None)
         .write_stall(None);
     let (mut client, _server) = serve(options, probe.service());
     client.shake_hands().await;
@@ -82,7 +82,7 @@ async fn a_peer_that_reads_none_of_its_refusals_is_disconnected() {
     let gate = Gate::new(echo());
     let options = Options::new()
         .max_waiting(0, 0)
-        .no_keepalive()
+        .keepalive(None)
         .write_stall(None);
     let (mut client, server) = serve(options, gate);
     client.shake_hands().await;
@@ -132,7 +132,7 @@ async fn answers_of_one_batch_count_before_they_are_written() {
     let gate = Gate::new(probe.service());
     let options = Options::new()
         .max_unsent(1_000_000)
-        .no_keepalive()
+        .keepalive(None)
         .write_stall(None);
     let (mut client, _server) = serve(options, gate.clone());
     client.shake_hands().await;

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use steeple::{Options, client::Connector, conn::Builder, transport::mem::MemStream, wire::Role};
+use steeple::{Connector, Options, conn::Builder, transport::mem::MemStream, wire::Role};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 

@@ -97,9 +97,11 @@ impl Setting {
         if one_in(rng, 4) {
             options = options.max_unsent(pick(rng, &[1, 100, 10_000]));
         }
+        // Where nothing is asked, nothing makes up for a wake-up that was lost.
+        options = options.keepalive(None);
         if one_in(rng, 3) {
             let interval = Duration::from_millis(rng.u64(5..60));
-            options = options.keepalive(interval, PATIENCE);
+            options = options.keepalive(interval).keepalive_timeout(PATIENCE);
         }
         options = self.pending(rng, options);
         if self.is_tight() && one_in(rng, 3) {
@@ -113,19 +115,20 @@ impl Setting {
         }
     }
 
-    /// What one side takes.
-    pub(crate) fn limits(self, rng: &mut Rng) -> Limits {
-        let mut limits = Limits::default();
+    /// What one side takes, and what it pays unfinished messages from.
+    pub(crate) fn limits(self, rng: &mut Rng) -> (Limits, Budget) {
+        let mut limits = Limits::new();
+        let mut budget = Budget::new(1 << 30);
         if self.is_tight() && one_in(rng, 6) {
-            limits.max_assembly = rng.usize(1000..400_000);
+            limits = limits.max_assembly(rng.usize(1000..400_000));
         }
         if self.is_tight() && one_in(rng, 6) {
-            limits.assembly_budget = Budget::new(rng.usize(1000..400_000));
+            budget = Budget::new(rng.usize(1000..400_000));
         }
         if self.is_tight() && one_in(rng, 6) {
-            limits.max_message = rng.u64(1000..300_000);
+            limits = limits.max_message(rng.u64(1000..300_000));
         }
-        limits
+        (limits.assembly_budget(budget.clone()), budget)
     }
 
     fn pending(self, rng: &mut Rng, options: Options) -> Options {
@@ -147,7 +150,7 @@ fn impatient(rng: &mut Rng, mut options: Options) -> Options {
     let times = [wait(200), wait(200), wait(200), wait(200), wait(200)];
     let mut one_in = |n| one_in(rng, n);
     if one_in(3) {
-        options = options.keepalive(interval, timeout);
+        options = options.keepalive(interval).keepalive_timeout(timeout);
     }
     if one_in(6) {
         options = options.handshake_timeout(times[0]);

@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use steeple::{Application, Body, Carry, Error, Execution, Kind, Request, Response};
+use steeple::{Application, Body, Error, Execution, Kind, Request, Response};
 
 use super::climate::{Setting, one_in, pick};
 

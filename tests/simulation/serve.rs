@@ -3,7 +3,7 @@
 use std::{future::Future, panic::resume_unwind, pin::Pin};
 
 use fastrand::Rng;
-use steeple::{Carry, Error, Execution, Kind, Peer, Request, Response};
+use steeple::{Error, Execution, Kind, Peer, Request, Response};
 use tower::{Service, service_fn, util::BoxCloneSyncService};
 
 use super::{
@@ -69,8 +69,7 @@ async fn handle(
 }
 
 async fn call_back(ledger: &Ledger, plan: &Plan, request: &Request) -> Result<Response, Error> {
-    let connection = request.connection().unwrap();
-    let mut peer = connection.get::<Peer>().unwrap().clone();
+    let mut peer = Peer::of(request).unwrap().clone();
     let deadline = request.cx().deadline();
     let mut nested = plan.nested().request();
     nested.cx_mut().set_deadline(deadline);

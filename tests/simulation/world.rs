@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use steeple::{
-    Address, Channel, Peer, Server, ServerHandle, Stats,
-    client::Connector,
+    Address, Channel, Connector, Peer, Server, ServerHandle, Stats,
     transport::mem::{MemDialer, MemNetwork},
     wire::{Budget, native::Native},
 };
@@ -68,8 +67,8 @@ async fn live(ledger: &Ledger, mut rng: Rng) {
     let network = MemNetwork::new(rng.u64(..));
     let mut budgets = Vec::new();
     let mut wire = |rng: &mut Rng| {
-        let limits = setting.limits(rng);
-        budgets.push(limits.assembly_budget.clone());
+        let (limits, budget) = setting.limits(rng);
+        budgets.push(budget);
         Native::new(limits)
     };
     let server = Server::new(network.listen(SERVER).unwrap())
@@ -172,7 +171,7 @@ impl Client {
         let setting = self.ledger.setting;
         assert!(reached || !setting.is_calm(), "the dial failed");
         let channel = channel?;
-        self.peers.push(Peer::clone(&channel));
+        self.peers.push(channel.peer().clone());
         // What a server has not accepted when it stops, it cannot answer for.
         let cautious = setting.climate == Climate::Drain && setting.server_stops;
         if cautious || one_in(&mut self.rng, 3) {
@@ -185,7 +184,7 @@ impl Client {
         let mut callers = Callers::new(&self.ledger, Side::Client, self.rng.fork());
         let own = Address::Mem((*self.name).into());
         for _ in 0..self.rng.usize(1..20) {
-            callers.act(&channel, &channel, Some(&own));
+            callers.act(&channel, channel.peer(), Some(&own));
             if one_in(&mut self.rng, 2) {
                 self.pause(20).await;
             }
@@ -195,7 +194,7 @@ impl Client {
             self.kept.push(channel);
             return;
         }
-        let peer = Peer::clone(&channel);
+        let peer = channel.peer().clone();
         let lossless = self.ledger.setting.is_lossless();
         let name = &self.name;
         match self.rng.u8(0..3) {

@@ -3,8 +3,7 @@
 use std::ops::Deref;
 
 use steeple::{
-    Body, Channel, Error, Options, Peer, Request, Response,
-    client::Connector,
+    Body, Channel, Connector, Error, Options, Peer, Request, Response,
     conn::Builder,
     transport::mem::MemStream,
     wire::{Role, native::Native},

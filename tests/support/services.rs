@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use steeple::{Carry, Error, Kind, Peer, Request, Response};
+use steeple::{Error, Kind, Peer, Request, Response};
 use tower::{BoxError, Service, service_fn, util::BoxCloneSyncService};
 
 use super::soon;
@@ -114,8 +114,7 @@ impl Probe {
                 Response::default()
             }
             "back" => {
-                let connection = request.connection().unwrap();
-                let mut peer = connection.get::<Peer>().unwrap().clone();
+                let mut peer = Peer::of(&request).unwrap().clone();
                 peer.call(Request::new("echo", request.into_body())).await?
             }
             "deadline" => {

@@ -44,9 +44,7 @@ fn cancel(id: u32, reason: u16) -> Vec<u8> {
 }
 
 /// A line on which method 1 is bound.
-fn line(change: impl FnOnce(&mut Limits)) -> Line {
-    let mut limits = Limits::default();
-    change(&mut limits);
+fn line(limits: Limits) -> Line {
     let mut line = Line::with(limits);
     line.request(1, &json("Echo", ""));
     line.read();
@@ -67,7 +65,7 @@ fn body(frames: Vec<Frame>) -> Vec<u8> {
 
 #[test]
 fn pieces_of_any_length_become_the_body() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     nothing(&mut line, &begin(6, b"ab"));
     nothing(&mut line, &data(0, b""));
     nothing(&mut line, &data(0, b"cde"));
@@ -79,7 +77,7 @@ fn pieces_of_any_length_become_the_body() {
 
 #[test]
 fn a_message_may_not_know_its_length() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     nothing(&mut line, &begin(u64::MAX, b"ab"));
     assert_eq!(body(line.feed(&data(END, b"cd")).unwrap()), b"abcd");
     nothing(&mut line, &begin(u64::MAX, b"ab"));
@@ -90,7 +88,7 @@ fn a_message_may_not_know_its_length() {
 #[test]
 fn data_is_taken_as_it_comes_and_not_when_it_is_all_there() {
     let budget = Budget::new(100);
-    let mut line = line(|limits| limits.assembly_budget = budget.clone());
+    let mut line = line(Limits::new().assembly_budget(budget.clone()));
     nothing(&mut line, &begin(6, b""));
     let bytes = data(END, b"abcdef");
     nothing(&mut line, &bytes[..16 + 4]);
@@ -103,7 +101,7 @@ fn data_is_taken_as_it_comes_and_not_when_it_is_all_there() {
 
 #[test]
 fn too_long_a_request_is_refused_at_once_and_the_rest_of_it_thrown_away() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     let (id, error) = refused(line.feed(&begin(6, b"ab")).unwrap());
     assert_eq!(id, call(1));
     assert_eq!(error.kind(), Kind::Overflow);
@@ -116,7 +114,7 @@ fn too_long_a_request_is_refused_at_once_and_the_rest_of_it_thrown_away() {
 
 #[test]
 fn a_refused_request_that_is_taken_back_is_forgotten() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     refused(line.feed(&begin(6, b"ab")).unwrap());
     nothing(&mut line, &cancel(2, 1));
     // After that it is a call like any other that the reader may not know.
@@ -127,11 +125,10 @@ fn a_refused_request_that_is_taken_back_is_forgotten() {
 #[test]
 fn each_budget_refuses_what_it_cannot_pay_and_has_it_all_back_in_the_end() {
     let shared = Budget::new(60);
-    let limits = |limits: &mut Limits| {
-        limits.max_assembly = 40;
-        limits.assembly_budget = shared.clone();
-    };
-    let (mut one, mut two) = (line(limits), line(limits));
+    let limits = Limits::new()
+        .max_assembly(40)
+        .assembly_budget(shared.clone());
+    let (mut one, mut two) = (line(limits.clone()), line(limits));
     nothing(&mut one, &begin_as(2, 99, b"0123456789"));
     nothing(&mut one, &begin_as(4, 99, b"0123456789"));
     let (id, error) = refused(one.feed(&data_as(4, 0, b"01234")).unwrap());
@@ -154,7 +151,7 @@ fn each_budget_refuses_what_it_cannot_pay_and_has_it_all_back_in_the_end() {
 #[test]
 fn metadata_of_an_unfinished_message_is_paid_for() {
     let budget = Budget::new(1 << 20);
-    let mut line = line(|limits| limits.assembly_budget = budget.clone());
+    let mut line = line(Limits::new().assembly_budget(budget.clone()));
     let meta = [&[7, 0, 200, 4, 0][..], &[9; 4]].concat();
     let payload = [&meta[..], &1u64.to_le_bytes(), b""].concat();
     let bytes = frame(kind::REQUEST, MORE | flag::META, 1, 2, 0, &payload);
@@ -164,7 +161,7 @@ fn metadata_of_an_unfinished_message_is_paid_for() {
 
 #[test]
 fn more_messages_than_may_be_under_way_are_refused() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     for index in 1..=4096 {
         nothing(&mut line, &begin_as(index * 2, 9, b""));
     }
@@ -175,7 +172,7 @@ fn more_messages_than_may_be_under_way_are_refused() {
 
 #[test]
 fn a_request_taken_back_on_the_way_never_started() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     nothing(&mut line, &begin(6, b"ab"));
     let (id, error) = refused(line.feed(&cancel(2, 1)).unwrap());
     assert_eq!((id, error.kind()), (call(1), Kind::Cancelled));
@@ -186,7 +183,7 @@ fn a_request_taken_back_on_the_way_never_started() {
 
 #[test]
 fn a_one_way_message_taken_back_on_the_way_is_nothing() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     let mut bytes = begin(6, b"ab");
     bytes[4] = kind::ONEWAY;
     nothing(&mut line, &bytes);
@@ -198,7 +195,7 @@ fn a_one_way_message_taken_back_on_the_way_is_nothing() {
 
 #[test]
 fn an_answer_that_its_server_ends_fails_for_its_reason() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     for (reason, kind) in [
         (1, Kind::Cancelled),
         (2, Kind::Timeout),
@@ -216,7 +213,7 @@ fn an_answer_that_its_server_ends_fails_for_its_reason() {
 
 #[test]
 fn an_answer_that_cannot_be_taken_is_told_when_its_last_byte_has_come() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     for last in [data_as(3, END, b"f"), cancel(3, 1)] {
         nothing(&mut line, &answer(6, b"ab"));
         nothing(&mut line, &data_as(3, 0, b"cde"));
@@ -228,7 +225,7 @@ fn an_answer_that_cannot_be_taken_is_told_when_its_last_byte_has_come() {
 
 #[test]
 fn the_rest_of_a_stream_that_is_refused_is_thrown_away() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     let stream = frame(kind::REQUEST, flag::STREAM, 1, 2, 0, b"item");
     let (_, error) = refused(line.feed(&stream).unwrap());
     assert_eq!(error.kind(), Kind::Unimplemented);
@@ -251,7 +248,7 @@ fn pieces_that_cannot_be_end_the_connection() {
             "cut short",
         ),
     ] {
-        let mut line = line(|_| {});
+        let mut line = line(Limits::new());
         nothing(&mut line, &first);
         let error = line.violation(&then);
         assert!(error.contains(text), "{error}");
@@ -260,7 +257,7 @@ fn pieces_that_cannot_be_end_the_connection() {
 
 #[test]
 fn an_id_is_not_free_while_its_refused_message_still_comes() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     refused(line.feed(&begin(6, b"ab")).unwrap());
     let error = line.violation(&begin(1, b"a"));
     assert!(error.contains("used again"), "{error}");
@@ -268,7 +265,7 @@ fn an_id_is_not_free_while_its_refused_message_still_comes() {
 
 #[test]
 fn endless_empty_pieces_end_the_connection() {
-    let mut line = line(|_| {});
+    let mut line = line(Limits::new());
     nothing(&mut line, &begin(6, b"ab"));
     let empty = data(0, b"").repeat(1024);
     nothing(&mut line, &empty);
@@ -280,7 +277,7 @@ fn endless_empty_pieces_end_the_connection() {
 
 #[test]
 fn refused_messages_that_never_end_are_bounded() {
-    let mut line = line(|limits| limits.max_message = 5);
+    let mut line = line(Limits::new().max_message(5));
     for index in 1..=65_536 {
         refused(line.feed(&begin_as(index * 2, 6, b"")).unwrap());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Request, Response,
     wire::{
         Encoder, Lane, Out, Reason, Role, Wire,
         native::{Limits, Native, NativeEncoder},
@@ -39,8 +39,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn hello_is_the_preface_and_the_limits() {
-    let mut limits = Limits::default();
-    limits.encodings = vec![encoding::BINCODE, encoding::JSON];
+    let limits = Limits::new().encodings([encoding::BINCODE, encoding::JSON]);
     let mut out = Out::new(usize::MAX);
     encoder(limits).hello(&mut out);
     let agent = hex(concat!("steeple/", env!("CARGO_PKG_VERSION")).as_bytes());

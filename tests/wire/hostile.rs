@@ -88,7 +88,7 @@ fn frames_that_cannot_be_end_the_connection() {
 
 #[test]
 fn a_frame_over_the_limit_is_refused_by_its_header_alone() {
-    let max = Limits::default().max_frame;
+    let max = Limits::new().hello().max_frame;
     for kind in [kind::REQUEST, kind::DATA, kind::PAD] {
         let mut header = frame(kind, 0, 1, 2, 0, b"");
         header[..4].copy_from_slice(&(max + 1).to_le_bytes());
@@ -102,9 +102,7 @@ fn a_frame_over_the_limit_is_refused_by_its_header_alone() {
 
 #[test]
 fn a_limit_below_the_floor_does_not_count() {
-    let mut limits = Limits::default();
-    limits.max_frame = 1;
-    limits.max_bindings = 1;
+    let limits = Limits::new().max_frame(1).max_bindings(1);
     let mut line = Line::with(limits);
     for n in 0..1024 {
         line.request(1, &json(n.to_string(), "x"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steeple::{
-    Body, Carry, Encoding, Error, Execution, Kind, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Origin, Request, Response,
     wire::{
         Encoder, Frame,
         native::Limits,
@@ -134,9 +134,9 @@ fn what_is_too_large_is_not_written_and_the_error_names_the_limit() {
 #[test]
 fn a_peer_may_take_more_than_the_floor() {
     let mut line = Line::new();
-    let mut limits = Limits::default();
-    limits.max_message = 65 * 1024 * 1024;
-    limits.max_bindings = 1025;
+    let limits = Limits::new()
+        .max_message(65 * 1024 * 1024)
+        .max_bindings(1025);
     line.encoder.peer_hello(&limits.hello());
     let body = Body::from(vec![0; 64 * 1024 * 1024 + 1]);
     line.request(1, &Request::new("Echo", body));
@@ -214,9 +214,7 @@ fn more_methods_than_numbers_are_all_called_by_their_names() {
 
 #[test]
 fn a_request_that_cannot_be_served_is_refused_and_the_connection_lives() {
-    let mut limits = Limits::default();
-    limits.encodings = vec![encoding::JSON];
-    limits.max_message = 10;
+    let limits = Limits::new().encodings([encoding::JSON]).max_message(10);
     let mut line = Line::with(limits);
     line.request(1, &json("Echo", "1"));
     line.read();
@@ -271,8 +269,7 @@ fn a_request_that_cannot_be_served_is_refused_and_the_connection_lives() {
 
 #[test]
 fn an_answer_that_cannot_be_read_was_executed() {
-    let mut limits = Limits::default();
-    limits.max_message = 10;
+    let limits = Limits::new().max_message(10);
     let mut line = Line::with(limits);
     for (flags, payload, text) in [
         (4, &b"\xff"[..], "metadata is cut short"),

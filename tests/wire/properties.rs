@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use bytes::{Buf, BytesMut};
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use steeple::{
-    Body, Carry, Encoding, Error, Execution, Kind, Metadata, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Metadata, Origin, Request, Response,
     wire::{
         Decoder, Encoder, Frame, Id, Lane, Out, Reason, Role, Wire,
         native::{Native, NativeDecoder},

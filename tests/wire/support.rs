@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::{Buf, BytesMut};
 use steeple::{
-    Body, Carry, Encoding, Error, Method, Request,
+    Body, Encoding, Error, Method, Request,
     wire::{
         Decoder, Encoder, Frame, Id, Out, Role, Violation, Wire,
         native::{Limits, Native, NativeDecoder, NativeEncoder},

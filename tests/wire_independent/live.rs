@@ -10,8 +10,7 @@ use std::{
 };
 
 use steeple::{
-    Body, Carry, Channel, Error, Kind, Options, Peer, Request, Response,
-    client::Connector,
+    Body, Channel, Connector, Error, Kind, Options, Peer, Request, Response,
     conn::Builder,
     transport::mem::MemStream,
     wire::{Role, native::Native},
@@ -86,7 +85,7 @@ fn session(capacity: usize) -> (Channel, [Arc<Mutex<Vec<u8>>>; 2]) {
         .build(record(far, 1), service_fn(handle));
     tokio::spawn(server);
     let connector = Connector::new()
-        .options(Options::new().no_keepalive())
+        .options(Options::new().keepalive(None))
         .serve(service_fn(handle));
     (connector.connect_io(record(near, 0), None), written)
 }
@@ -117,9 +116,7 @@ async fn all_that_two_ends_say_is_understood_and_every_call_is_answered_once() {
         channel.call(request("fail", 0)).await.unwrap_err();
         channel.call(request("unknown", 0)).await.unwrap_err();
 
-        let mut one_way = request("note", 3);
-        one_way.cx_mut().set_one_way(true);
-        channel.call(one_way).await.unwrap();
+        channel.notify(request("note", 3)).unwrap();
 
         let mut late = request("hang", 0);
         late.metadata_mut().insert("tenant", "A");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Carry, Error, Execution, Kind, Request, Response,
+    Body, Error, Execution, Kind, Request, Response,
     wire::{Encoder, Id, Out, Reason, Role, Wire, native::Native, numbers::encoding},
 };
 

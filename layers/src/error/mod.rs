@@ -111,29 +111,9 @@ impl Error {
         self.0.application.as_ref()
     }
 
-    /// Whether a deadline passed.
+    /// Whether time ran out. For any other question compare the [kind](Self::kind).
     pub fn is_timeout(&self) -> bool {
         self.kind() == Kind::Timeout
-    }
-
-    /// Whether the call was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        self.kind() == Kind::Cancelled
-    }
-
-    /// Whether the connection, or this end of it, was closed by its owner.
-    pub fn is_closed(&self) -> bool {
-        self.kind() == Kind::Closed
-    }
-
-    /// Whether the connection failed.
-    pub fn is_connection(&self) -> bool {
-        self.kind() == Kind::Connection
-    }
-
-    /// Whether a queue was full.
-    pub fn is_overflow(&self) -> bool {
-        self.kind() == Kind::Overflow
     }
 
     /// The same error, found by `origin`.

@@ -51,7 +51,7 @@ use super::{
 };
 use crate::{
     Body, Error, Request, Response,
-    wire::{Id, Out, Role, Wire},
+    wire::{Id, Out, Role, Wire, native::Native},
 };
 
 /// The task of one connection: a future that runs it until it ends, to be spawned.
@@ -59,7 +59,7 @@ use crate::{
 /// Its output is `Ok` if the connection ended in order, and otherwise the error that ended it. Dropping it
 /// ends the connection at once, and calls on it fail.
 #[must_use = "a connection does nothing unless it is polled or spawned"]
-pub struct Connection<Io, S, W>
+pub struct Connection<Io, S, W = Native>
 where
     S: Service<Request<Body>>,
     W: Wire,

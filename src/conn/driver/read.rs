@@ -20,7 +20,7 @@ use super::{
     end::End,
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Request, Response,
     wire::{Decoder, Frame, Reason, Role, Wire},
 };
 

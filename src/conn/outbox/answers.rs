@@ -54,7 +54,7 @@ impl Outbox {
     ) {
         match reply {
             Reply::To(id, encoding) => self.respond(id, encoding, result),
-            Reply::Nobody => {
+            Reply::Nobody(_) => {
                 let silent = result.is_ok_and(|response| response.body().is_empty());
                 self.stats.one_way_answers += u64::from(!silent);
             }

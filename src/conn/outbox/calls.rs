@@ -17,7 +17,7 @@ use super::{
     output::Retracted,
 };
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Request,
+    Body, Encoding, Error, Execution, Kind, Request,
     wire::{Out, Reason},
 };
 

@@ -22,13 +22,15 @@ pub struct TcpDialer {
 
 impl TcpDialer {
     /// A dialler with the default [`TcpOptions`].
-    pub const fn new() -> Self {
-        Self::with_options(TcpOptions::new())
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// A dialler that sets `options` on its streams.
-    pub const fn with_options(options: TcpOptions) -> Self {
-        Self { options }
+    /// Sets `options` on the streams it dials from now on.
+    #[must_use]
+    pub fn options(mut self, options: TcpOptions) -> Self {
+        self.options = options;
+        self
     }
 }
 

@@ -58,7 +58,7 @@ impl TcpListener {
     /// Sets `options` on the streams it accepts from now on. One that the system refuses is logged, and the
     /// stream served without it.
     #[must_use]
-    pub fn with_options(mut self, options: TcpOptions) -> Self {
+    pub fn options(mut self, options: TcpOptions) -> Self {
         self.options = options;
         self
     }

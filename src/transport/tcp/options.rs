@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 /// | [`keepalive`](Self::keepalive) | 30 s | a peer that vanished is found even if nothing is ever written |
 /// | [`notsent_lowat`](Self::notsent_lowat) | 128 KiB | a large message does not fill the kernel's buffer ahead of small ones |
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "settings do nothing until given to a dialler or listener"]
 pub struct TcpOptions {
     nodelay: bool,
     keepalive: Option<Duration>,
@@ -21,34 +22,27 @@ pub struct TcpOptions {
 
 impl TcpOptions {
     /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            nodelay: true,
-            keepalive: Some(Duration::from_secs(30)),
-            notsent_lowat: Some(128 * 1024),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Whether each write leaves at once (`TCP_NODELAY`).
-    #[must_use]
-    pub const fn nodelay(mut self, on: bool) -> Self {
+    pub fn nodelay(mut self, on: bool) -> Self {
         self.nodelay = on;
         self
     }
 
     /// How long a stream is idle before the kernel probes the peer, and how long it waits between probes
     /// (`SO_KEEPALIVE`); whole seconds, at least one. `None` probes never.
-    #[must_use]
-    pub const fn keepalive(mut self, every: Option<Duration>) -> Self {
-        self.keepalive = every;
+    pub fn keepalive(mut self, every: impl Into<Option<Duration>>) -> Self {
+        self.keepalive = every.into();
         self
     }
 
     /// How many bytes may wait unsent in the kernel before a stream is no longer writable
     /// (`TCP_NOTSENT_LOWAT`); Linux and Android only, without effect elsewhere. `None` leaves it to the system.
-    #[must_use]
-    pub const fn notsent_lowat(mut self, bytes: Option<u32>) -> Self {
-        self.notsent_lowat = bytes;
+    pub fn notsent_lowat(mut self, bytes: impl Into<Option<u32>>) -> Self {
+        self.notsent_lowat = bytes.into();
         self
     }
 
@@ -68,7 +62,11 @@ impl TcpOptions {
 
 impl Default for TcpOptions {
     fn default() -> Self {
-        Self::new()
+        Self {
+            nodelay: true,
+            keepalive: Some(Duration::from_secs(30)),
+            notsent_lowat: Some(128 * 1024),
+        }
     }
 }
 

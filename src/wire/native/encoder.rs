@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Body, Carry, Error, Kind, Request, Response,
+    Body, Error, Kind, Request, Response,
     wire::{
         Chunk, Encoder, Hello, Id, Lane, Out, Reason,
         numbers::{deadline, encoding, flag, floor, kind, metadata, status},

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    Body, Carry, Encoding, Error, Execution, Kind, Method, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Method, Request, Response,
     wire::{
         Frame,
         numbers::{deadline, encoding, flag, kind, status},

@@ -11,44 +11,88 @@ use crate::{
 /// [`assembly_budget`](Self::assembly_budget).
 ///
 /// ```
-/// use steeple::wire::native::Limits;
+/// use steeple::{Server, wire::native::{Limits, Native}};
 ///
-/// let mut limits = Limits::default();
-/// limits.max_message = 1 << 20;
+/// # async fn example() -> Result<(), steeple::Error> {
+/// let limits = Limits::new().max_message(1 << 20);
+/// let server = Server::bind("tcp://127.0.0.1:7000").await?.wire(Native::new(limits));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use = "settings do nothing until given to a wire"]
 pub struct Limits {
-    /// The longest payload of a frame, in bytes. A longer one ends the connection. 128 KiB, which is also
-    /// the least that counts.
-    pub max_frame: u32,
-    /// The longest body, in bytes. A request with a longer one is refused and the connection lives. 64 MiB.
-    /// A peer may not know of a smaller value, since HELLO cannot tell it.
-    pub max_message: u64,
-    /// How many calls the peer may have open at once. 65 536, which is also the least that counts.
-    pub max_calls: u32,
-    /// How many methods the peer may bind to a number. 1024, which is also the least that counts.
-    pub max_bindings: u16,
-    /// The encodings that requests may be in, beside raw ones. Empty, the default: all.
-    pub encodings: Vec<Encoding>,
-    /// How many bytes of unfinished messages are kept for one connection. 128 MiB. The memory behind them
-    /// can be twice as much, since buffers double.
-    pub max_assembly: usize,
-    /// The bytes of unfinished messages that are kept for all connections that share this. 1 GiB.
-    pub assembly_budget: Budget,
+    pub(super) max_frame: u32,
+    pub(super) max_message: u64,
+    pub(super) max_calls: u32,
+    pub(super) max_bindings: u16,
+    pub(super) encodings: Vec<Encoding>,
+    pub(super) max_assembly: usize,
+    pub(super) assembly_budget: Budget,
 }
 
 impl Limits {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// What a side with these limits says of itself.
     pub fn hello(&self) -> Hello {
         Hello {
-            max_frame: self.max_frame.max(floor::MAX_FRAME),
+            max_frame: self.max_frame,
             max_message: self.max_message.max(floor::MAX_MESSAGE),
-            max_calls: self.max_calls.max(floor::MAX_CALLS),
-            max_bindings: self.max_bindings.max(floor::MAX_BINDINGS),
+            max_calls: self.max_calls,
+            max_bindings: self.max_bindings,
             encodings: self.encodings.clone(),
             agent: concat!("steeple/", env!("CARGO_PKG_VERSION")).into(),
         }
+    }
+
+    /// The longest payload of a frame, in bytes. A longer one ends the connection. Default: 128 KiB, which is
+    /// also the least.
+    pub fn max_frame(mut self, bytes: u32) -> Self {
+        self.max_frame = bytes.max(floor::MAX_FRAME);
+        self
+    }
+
+    /// The longest body, in bytes. A request with a longer one is refused and the connection lives. Default:
+    /// 64 MiB. A peer may not know of a smaller value, since HELLO cannot tell it.
+    pub fn max_message(mut self, bytes: u64) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// How many calls the peer may have open at once. Default: 65 536, which is also the least.
+    pub fn max_calls(mut self, calls: u32) -> Self {
+        self.max_calls = calls.max(floor::MAX_CALLS);
+        self
+    }
+
+    /// How many methods the peer may bind to a number. Default: 1024, which is also the least.
+    pub fn max_bindings(mut self, bindings: u16) -> Self {
+        self.max_bindings = bindings.max(floor::MAX_BINDINGS);
+        self
+    }
+
+    /// The encodings that requests may be in, beside raw ones. Default: none named, which is all.
+    pub fn encodings(mut self, encodings: impl IntoIterator<Item = Encoding>) -> Self {
+        self.encodings = encodings.into_iter().collect();
+        self
+    }
+
+    /// How many bytes of unfinished messages are kept for one connection. Default: 128 MiB. The memory behind
+    /// them can be twice as much, since buffers double.
+    pub fn max_assembly(mut self, bytes: usize) -> Self {
+        self.max_assembly = bytes;
+        self
+    }
+
+    /// The bytes of unfinished messages that are kept for all connections that share this. Default: 1 GiB for
+    /// those of one server or connector.
+    pub fn assembly_budget(mut self, budget: Budget) -> Self {
+        self.assembly_budget = budget;
+        self
     }
 }
 

@@ -19,7 +19,8 @@
 //! the smaller of the two maxima; if that is below either minimum, the connection ends with VERSION.
 //!
 //! The side that dialled writes first. The side that accepted writes nothing before it has read the peer's
-//! preface, since other protocols may share its port. The first frame of each direction is HELLO, and there is
+//! preface, since other protocols may share its port; only if it ends the connection before that, it says why:
+//! its preface, and GOAWAY. The first frame of each direction is HELLO, and there is
 //! one; only GOAWAY may come before it. A side may send requests right behind its HELLO, without having read
 //! the peer's: until then these limits hold, and HELLO can only raise them.
 //!

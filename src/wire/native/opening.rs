@@ -103,14 +103,12 @@ mod tests {
 
     #[test]
     fn a_hello_survives() {
-        let limits = Limits {
-            max_frame: 1 << 20,
-            max_message: 1 << 40,
-            max_calls: 1 << 20,
-            max_bindings: 2000,
-            encodings: vec![encoding::JSON, encoding::BINCODE],
-            ..Limits::default()
-        };
+        let limits = Limits::new()
+            .max_frame(1 << 20)
+            .max_message(1 << 40)
+            .max_calls(1 << 20)
+            .max_bindings(2000)
+            .encodings([encoding::JSON, encoding::BINCODE]);
         let hello = limits.hello();
         assert_eq!(decode(&encode(&hello)).unwrap(), hello);
     }
