@@ -146,8 +146,8 @@ impl Options {
         self
     }
 
-    /// How many bytes are asked for in one read. Default: 64 KiB. The buffer belongs to the thread, so an
-    /// idle connection holds none.
+    /// How many bytes are asked for in one read, at most. Default: 64 KiB, at least 1 KiB. The buffer belongs
+    /// to the thread, so an idle connection holds none.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.read_buffer = bytes.max(1024);
         self
