@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::{cause::Cause, clock::Tick, options::Options};
-use crate::wire::{Reason, Violation};
+use crate::wire::{Reason, Violation, numbers::limit::MAX_PINGS_PER_SECOND};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -83,9 +83,6 @@ struct Pings {
     since: Tick,
     count: u32,
 }
-
-/// How many pings a peer may send in a second. Keepalive needs one in many; more are a flood.
-const MAX_PINGS_PER_SECOND: u32 = 1000;
 
 impl State {
     pub(super) fn new(options: &Options, now: Tick) -> Self {

@@ -7,7 +7,7 @@ use std::{
 
 use fastrand::Rng;
 use steeple::{
-    Carry, Kind, Options,
+    Kind, Options,
     wire::{
         native::Native,
         numbers::{flag, kind, reason, status},
