@@ -46,8 +46,8 @@
 //! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
 //! | [`layers`] | policy | [`from_tower`], by which tower's layers and ours understand each other |
+//! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
-//! | [`codec`] | values ⇄ bytes | [`Codec`], and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
 //! | [`message`] | what a service sees | [`Request`], [`Response`], [`Body`], [`Metadata`] |

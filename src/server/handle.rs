@@ -11,6 +11,7 @@ use crate::{Address, Peer, Stats};
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     address: Address,
+    /// Who has a receiver of it has not ended: the server, and each of its connections.
     wish: Arc<watch::Sender<Wish>>,
     registry: Arc<Registry>,
 }
@@ -52,18 +53,18 @@ impl ServerHandle {
 
     /// Ends the server in order: it accepts no more, tells every client, serves what was called before the
     /// client knew, and closes each connection when all of that is answered, or after
-    /// [`drain_grace`](crate::Options::drain_grace). Returns when all are closed. It goes on if this future is
-    /// dropped.
+    /// [`drain_grace`](crate::Options::drain_grace). Returns when all are closed, or the server was dropped. It
+    /// goes on if this future is dropped.
     pub async fn drain(&self) {
         self.want(Wish::Drain);
-        self.registry.ended().await;
+        self.wish.closed().await;
     }
 
-    /// Ends the server at once: calls under way fail. Returns when all connections are closed. It goes on if
-    /// this future is dropped.
+    /// Ends the server at once, one that drains too: calls under way fail. Returns when all connections are
+    /// closed, or the server was dropped. It goes on if this future is dropped.
     pub async fn close(&self) {
         self.want(Wish::Close);
-        self.registry.ended().await;
+        self.wish.closed().await;
     }
 
     pub(super) fn wishes(&self) -> watch::Receiver<Wish> {

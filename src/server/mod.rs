@@ -6,6 +6,7 @@ mod registry;
 use std::time::Duration;
 
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -50,6 +51,8 @@ pub struct Server<L = TcpListener, W = Native> {
     wire: W,
     options: Options,
     handle: ServerHandle,
+    /// While it is there, the server has not ended.
+    wishes: watch::Receiver<Wish>,
 }
 
 /// How long accepting pauses after an error. Most are about a lack of something, such as file descriptors,
@@ -82,6 +85,7 @@ impl<L: Listener> Server<L> {
             listener,
             wire: Native::default(),
             options: Options::default(),
+            wishes: handle.wishes(),
             handle,
         }
     }
@@ -95,6 +99,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
             wire,
             options: self.options,
             handle: self.handle,
+            wishes: self.wishes,
         }
     }
 
@@ -126,12 +131,11 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
         S::Future: Send + 'static,
     {
         let mut connections = JoinSet::new();
-        let mut wish = self.handle.wishes();
         let mut paused_until = Instant::now();
-        loop {
+        let mut done = loop {
             tokio::select! {
                 biased;
-                _ = wish.wait_for(|wish| *wish > Wish::Serve) => break,
+                wish = more_than(Wish::Serve, &mut self.wishes) => break wish,
                 Some(_) = connections.join_next() => {}
                 accepted = accept(&mut self.listener, paused_until) => match accepted {
                     Ok((io, address)) => {
@@ -146,20 +150,20 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
                     }
                 },
             }
-        }
+        };
         // No client waits in the queue of a listener that is gone.
         drop(self.listener);
-        self.handle.registry().stop(*wish.borrow());
+        self.handle.registry().stop(done);
         loop {
             tokio::select! {
                 biased;
-                ended = connections.join_next() => if ended.is_none() { break },
-                _ = wish.wait_for(|wish| *wish == Wish::Close), if *wish.borrow() != Wish::Close => {
-                    self.handle.registry().stop(Wish::Close);
+                wish = more_than(done, &mut self.wishes) => {
+                    done = wish;
+                    self.handle.registry().stop(done);
                 }
+                ended = connections.join_next() => if ended.is_none() { break },
             }
         }
-        self.handle.registry().end();
     }
 
     /// Serves one stream.
@@ -180,7 +184,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
             .options(self.options.clone())
             .address(address.clone())
             .build(io, service);
-        let entry = Registry::enter(self.handle.registry(), peer);
+        let entry = Registry::enter(self.handle.registry(), peer, self.wishes.clone());
         async move {
             if let Err(error) = connection.await {
                 tracing::debug!(target: "steeple::server", %address, %error, "a connection was lost");
@@ -196,4 +200,11 @@ async fn accept<L: Listener>(
 ) -> std::io::Result<(L::Io, Address)> {
     sleep_until(paused_until).await;
     listener.accept().await
+}
+
+/// Waits until more is wanted than what is done.
+async fn more_than(done: Wish, wishes: &mut watch::Receiver<Wish>) -> Wish {
+    let wish = wishes.wait_for(|wish| *wish > done).await;
+    // The server's own handle can want, so there is always somebody who can.
+    wish.map_or(Wish::Close, |wish| *wish)
 }

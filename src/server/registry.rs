@@ -14,7 +14,6 @@ use crate::{Peer, Stats};
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     inner: Mutex<Inner>,
-    ended: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -29,10 +28,13 @@ struct Inner {
 pub(super) struct Entry {
     registry: Arc<Registry>,
     key: u64,
+    /// Goes after all else, and lets the server end.
+    _wishes: watch::Receiver<Wish>,
 }
 
 impl Registry {
-    pub(super) fn enter(this: &Arc<Self>, peer: Peer) -> Entry {
+    /// The server has not ended for as long as `wishes` is there.
+    pub(super) fn enter(this: &Arc<Self>, peer: Peer, wishes: watch::Receiver<Wish>) -> Entry {
         let mut inner = this.lock();
         inner.last += 1;
         let key = inner.last;
@@ -41,6 +43,7 @@ impl Registry {
         Entry {
             registry: this.clone(),
             key,
+            _wishes: wishes,
         }
     }
 
@@ -76,17 +79,6 @@ impl Registry {
         }
     }
 
-    /// The server has ended.
-    pub(super) fn end(&self) {
-        self.ended.send_replace(true);
-    }
-
-    /// Waits until the server has ended.
-    pub(super) async fn ended(&self) {
-        // The sender is `self`, so it cannot be gone.
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,10 +86,12 @@ impl Registry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let peer = self.registry.lock().peers.remove(&self.key);
-        if let Some(peer) = peer {
-            let stats = peer.stats();
-            self.registry.lock().past += stats;
+        let mut inner = self.registry.lock();
+        let peer = inner.peers.remove(&self.key);
+        // In one step, so that no sum is without it.
+        if let Some(peer) = &peer {
+            inner.past += peer.stats();
         }
+        drop(inner);
     }
 }

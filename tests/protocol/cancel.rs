@@ -96,6 +96,22 @@ async fn a_dropped_chunked_call_ends_with_a_cancel_in_the_place_of_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_delay_ends_with_the_call_that_it_delays() {
+    let delay = Duration::from_millis(10);
+    let (mut channel, mut server) = dial(Options::new().flush_delay(delay));
+    server.shake_hands().await;
+    let large = channel.call(call("echo", vec![7; 100_000]));
+    settle().await;
+    drop(large);
+    // If the connection went on to wait for what is past, it would be busy for ever, and no time would pass.
+    tokio::time::sleep(2 * delay).await;
+    let answer = channel.call(call("echo", "1"));
+    let id = server.expect_request("echo").await.id;
+    server.send(response(id)).await;
+    soon(answer).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_drops_the_handler_and_is_answered_once() {
     let probe = Probe::default();
     let (mut client, server) = serve(Options::new(), probe.service());

@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use steeple::{
@@ -255,6 +256,21 @@ async fn a_response_future_is_not_polled_after_its_result() {
     server.send(response(id)).await;
     soon(&mut answer).await.unwrap();
     soon(&mut answer).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_close_its_side_is_not_waited_for() {
+    // The timer of the living connection fires before the patience of the ended one is over.
+    let interval = Duration::from_millis(500);
+    let (mut client, server) = serve(
+        Options::new()
+            .keepalive(interval)
+            .keepalive_timeout(interval),
+        echo(),
+    );
+    client.shake_hands().await;
+    server.close();
+    server.ended().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,32 @@ async fn a_ping_is_answered_with_its_nonce() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pings_that_come_together_are_each_answered() {
+    let (mut client, _server) = serve(Options::new(), echo());
+    client.shake_hands().await;
+    client.send_all([ping(1), ping(2), ping(3)]).await;
+    for nonce in [1, 2, 3] {
+        client.expect(pong(nonce)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_none_of_its_pongs_is_disconnected() {
+    let options = Options::new().keepalive(None).write_stall(None);
+    let (mut client, server) = serve(options, echo());
+    client.shake_hands().await;
+    let batch: Vec<u8> = (0..900).flat_map(|n| ping(n).encode()).collect();
+    let mut batches = 0;
+    while client.try_write(&batch).await {
+        sleep(2 * SECOND).await;
+        batches += 1;
+        assert!(batches < 1000, "pongs pile up without a bound");
+    }
+    let error = server.ended().await.unwrap_err();
+    assert!(error.to_string().contains("pings"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_may_measure_the_round_trip() {
     let (channel, mut server) = dial(Options::new());
     server.shake_hands().await;

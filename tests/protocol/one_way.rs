@@ -7,7 +7,7 @@ use steeple::{
 use tower::Service;
 
 use crate::support::{
-    Gate, Probe, call, cancel, data, dial, one_way, request, response, serve, settle, soon,
+    Gate, Probe, call, cancel, data, dial, echo, one_way, request, response, serve, settle, soon,
 };
 
 fn without_answer(mut request: Request) -> Request {
@@ -163,4 +163,16 @@ async fn large_messages_are_bounded_too() {
     soon(channel.call(without_answer(call("note", vec![0; 1_000_000]))))
         .await
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_returns_to_nobody_keeps_no_other_from_starting() {
+    let gate = Gate::new(echo());
+    let (mut client, _server) = serve(Options::new().max_unsent(1), gate.clone());
+    client.shake_hands().await;
+    let message = one_way("echo").body("this goes nowhere");
+    client.send_all([message, request(2, "echo")]).await;
+    settle().await;
+    gate.open();
+    client.expect(response(2)).await;
 }

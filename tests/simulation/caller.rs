@@ -59,48 +59,36 @@ impl Callers {
         }
     }
 
+    /// Calls once, or several times one after the other: a handle may use again what it has of its last call.
     fn call<S>(&mut self, mut service: S, suspect: bool)
     where
         S: Service<Request, Future = ResponseFuture> + Send + 'static,
     {
-        let (setting, rng) = (self.ledger.setting, &mut self.rng);
-        let terms = Terms::draw(rng);
-        // If calls of both sides nested, each side could wait for the last handler of the other.
-        let plan = Plan::draw(rng, setting, terms, self.side == Side::Client);
-        let lets_go = one_in(rng, 3);
         let (ledger, side) = (self.ledger.clone(), self.side);
+        let rng = &mut self.rng;
+        let calls = if one_in(rng, 4) { rng.usize(2..5) } else { 1 };
+        let calls: Vec<_> = (0..calls)
+            .map(|_| {
+                let terms = Terms::draw(rng);
+                // If calls of both sides nested, each side could wait for the last handler of the other.
+                let may_nest = side == Side::Client;
+                (Plan::draw(rng, ledger.setting, terms, may_nest), terms)
+            })
+            .collect();
+        let lets_go = one_in(rng, 3);
         self.tasks.spawn(async move {
-            let mut request = plan.request();
-            terms.apply(&mut request);
-            let call = Call {
-                one_way: false,
-                suspect,
-                deadline: request.cx().deadline(),
+            for (plan, terms) in &calls[1..] {
+                make(&ledger, side, suspect, *plan, terms, |it| service.call(it)).await;
+            }
+            // The last call is made by a handle that may be gone before its answer comes.
+            let (plan, terms) = &calls[0];
+            let mut service = Some(service);
+            let call = |it| {
+                let answer = service.as_mut().unwrap().call(it);
+                service.take_if(|_| lets_go);
+                answer
             };
-            let open = ledger.open(side, plan, call);
-            let mut answer = service.call(request);
-            if lets_go {
-                drop(service);
-            }
-            match terms.fate {
-                Fate::Wait => open.end(&answer.await),
-                Fate::Detach => {
-                    open.detach();
-                    answer.detach();
-                }
-                Fate::DropAfter(wait) => {
-                    if let Ok(result) = timeout(wait, &mut answer).await {
-                        open.end(&result);
-                    }
-                }
-                Fate::DropAfterTurns(count) => {
-                    tokio::select! {
-                        biased;
-                        result = &mut answer => open.end(&result),
-                        () = turns(count.into()) => {}
-                    }
-                }
-            }
+            make(&ledger, side, suspect, *plan, terms, call).await;
         });
     }
 
@@ -151,6 +139,45 @@ impl Callers {
             ledger.tell(format_args!("a connection is closed"));
             assert!(peer.is_closed());
         });
+    }
+}
+
+/// Makes one call, and waits for its answer as long as its terms say.
+async fn make(
+    ledger: &Ledger,
+    side: Side,
+    suspect: bool,
+    plan: Plan,
+    terms: &Terms,
+    call: impl FnOnce(Request) -> ResponseFuture,
+) {
+    let mut request = plan.request();
+    terms.apply(&mut request);
+    let known = Call {
+        one_way: false,
+        suspect,
+        deadline: request.cx().deadline(),
+    };
+    let open = ledger.open(side, plan, known);
+    let mut answer = call(request);
+    match terms.fate {
+        Fate::Wait => open.end(&answer.await),
+        Fate::Detach => {
+            open.detach();
+            answer.detach();
+        }
+        Fate::DropAfter(wait) => {
+            if let Ok(result) = timeout(wait, &mut answer).await {
+                open.end(&result);
+            }
+        }
+        Fate::DropAfterTurns(count) => {
+            tokio::select! {
+                biased;
+                result = &mut answer => open.end(&result),
+                () = turns(count.into()) => {}
+            }
+        }
     }
 }
 

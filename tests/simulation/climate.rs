@@ -97,6 +97,8 @@ impl Setting {
         if one_in(rng, 4) {
             options = options.max_unsent(pick(rng, &[1, 100, 10_000]));
         }
+        // Where nothing is asked, nothing makes up for a wake-up that was lost.
+        options = options.keepalive(None);
         if one_in(rng, 3) {
             let interval = Duration::from_millis(rng.u64(5..60));
             options = options.keepalive(interval).keepalive_timeout(PATIENCE);

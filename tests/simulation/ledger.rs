@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -99,7 +99,8 @@ impl Ledger {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap()
+        // What has panicked under it has said so.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that stands for all that was told.

@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 
 /// Longer than any timeout here: who waits for this long hangs. The clock is paused, so it takes no time.
-const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The output of something that must not hang.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {

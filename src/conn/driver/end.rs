@@ -98,8 +98,9 @@ where
 
     /// Closes the stream: writes what is left, says that no more comes, and reads until the peer does.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let patience = self.poll_close_stream(cx);
-        if patience.is_pending() && !self.is_patience_over(cx) {
+        let closed = self.poll_close_stream(cx);
+        mem::take(&mut self.counted).add_to(&mut self.shared.outbox());
+        if closed.is_pending() && !self.is_patience_over(cx) {
             return Poll::Pending;
         }
         let result = self.closing.as_mut().map_or(Ok(()), |closing| {
@@ -153,7 +154,11 @@ where
             self.input.clear();
             self.input.reserve(self.settings.read_buffer);
             match ready!(pin!(self.io.read_buf(&mut self.input)).poll(cx)) {
-                Ok(bytes) if bytes > 0 && bytes <= closing.discard => closing.discard -= bytes,
+                Ok(bytes) if bytes > 0 && bytes <= closing.discard => {
+                    closing.discard -= bytes;
+                    self.counted.bytes_read += bytes as u64;
+                    self.counted.read_calls += 1;
+                }
                 _ => return Poll::Ready(()),
             }
         }

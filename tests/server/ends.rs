@@ -1,0 +1,283 @@
+//! How a server ends, and that whoever waits for its end is told.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::FutureExt;
+use steeple::{
+    Address, Channel, Execution, Kind, Options, Server, ServerHandle,
+    client::Connector,
+    transport::{
+        Listener,
+        mem::{MemListener, MemNetwork, MemStream},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_test::{assert_pending, task};
+use tower::Service;
+
+use crate::support::{FOREVER, Probe, call, settle, soon};
+
+/// A server of a probe on a network, whose drains have all the time that they want.
+struct Town {
+    network: MemNetwork,
+    probe: Probe,
+    handle: ServerHandle,
+    serving: JoinHandle<()>,
+}
+
+impl Town {
+    fn new() -> Self {
+        let (network, server) = unserved();
+        let probe = Probe::default();
+        let handle = server.handle();
+        let serving = tokio::spawn(server.serve(probe.service()));
+        Self {
+            network,
+            probe,
+            handle,
+            serving,
+        }
+    }
+
+    async fn connect(&self) -> Channel {
+        connect(&self.network).await.unwrap()
+    }
+}
+
+fn patient() -> Options {
+    Options::new().drain_grace(10 * FOREVER)
+}
+
+fn unserved() -> (MemNetwork, Server<MemListener>) {
+    let network = MemNetwork::new(1);
+    let server = Server::new(network.listen("server").unwrap()).options(patient());
+    (network, server)
+}
+
+async fn connect(network: &MemNetwork) -> Result<Channel, steeple::Error> {
+    let connector = Connector::new()
+        .dialer(network.dialer("client"))
+        .options(patient());
+    connector.connect("mem://server").await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_also_if_serving_was_dropped() {
+    let town = Town::new();
+    let mut channel = town.connect().await;
+    let _answer = channel.call(call("never", ""));
+    town.probe.until_started(1).await;
+    let mut begun_before = task::spawn(town.handle.drain());
+    assert_pending!(begun_before.poll());
+
+    town.serving.abort();
+    soon(begun_before).await;
+    soon(town.handle.drain()).await;
+    soon(town.handle.close()).await;
+    assert!(town.handle.peers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_also_if_the_server_was_never_served() {
+    let (_network, server) = unserved();
+    let handle = server.handle();
+    let mut begun_before = task::spawn(handle.drain());
+    assert_pending!(begun_before.poll());
+
+    drop(server);
+    soon(begun_before).await;
+    soon(handle.drain()).await;
+    soon(handle.close()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_drained_before_it_serves_accepts_nobody() {
+    let (network, server) = unserved();
+    let handle = server.handle();
+    assert_eq!(handle.drain().now_or_never(), None);
+
+    soon(server.serve(Probe::default().service())).await;
+    soon(handle.drain()).await;
+    let error = connect(&network).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(handle.stats().accepts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_future_that_serves_ends_its_connections() {
+    let town = Town::new();
+    let mut channels = [town.connect().await, town.connect().await];
+    let answers = channels
+        .each_mut()
+        .map(|channel| channel.call(call("never", "")));
+    town.probe.until_started(2).await;
+
+    town.serving.abort();
+    for answer in answers {
+        let error = soon(answer).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.execution()),
+            (Kind::Connection, Execution::MaybeExecuted)
+        );
+    }
+    town.probe.until_dropped(2).await;
+    connect(&town.network).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_calls_under_way_and_refuses_new_clients() {
+    let town = Town::new();
+    let mut channel = town.connect().await;
+    let answer = channel.call(call("wait", "x"));
+    town.probe.until_started(1).await;
+    let mut drain = task::spawn(town.handle.drain());
+    assert_pending!(drain.poll());
+
+    soon(channel.draining()).await;
+    let error = connect(&town.network).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    settle().await;
+    assert_pending!(drain.poll());
+
+    town.probe.ring();
+    assert_eq!(soon(answer).await.unwrap().body().as_bytes(), "x");
+    soon(drain).await;
+    soon(town.serving).await.unwrap();
+    soon(channel.closed()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_nobody_waits_for_goes_on() {
+    let town = Town::new();
+    let channel = town.connect().await;
+    assert_eq!(town.handle.drain().now_or_never(), None);
+    soon(channel.closed()).await;
+    soon(town.serving).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_waits_for_no_call() {
+    let town = Town::new();
+    let mut channel = town.connect().await;
+    let answer = channel.call(call("never", ""));
+    town.probe.until_started(1).await;
+
+    soon(town.handle.close()).await;
+    soon(town.serving).await.unwrap();
+    let error = soon(answer).await.unwrap_err();
+    assert_eq!(error.execution(), Execution::MaybeExecuted);
+    town.probe.until_dropped(1).await;
+    // What is wanted never becomes less.
+    soon(town.handle.drain()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_a_drain_that_waits() {
+    let town = Town::new();
+    let mut channel = town.connect().await;
+    let answer = channel.call(call("never", ""));
+    town.probe.until_started(1).await;
+    let mut drain = task::spawn(town.handle.drain());
+    assert_pending!(drain.poll());
+    soon(channel.draining()).await;
+    settle().await;
+    assert_pending!(drain.poll());
+
+    soon(town.handle.close()).await;
+    soon(drain).await;
+    soon(answer).await.unwrap_err();
+}
+
+/// A stream that has its server closed when it is dropped.
+struct Closes {
+    io: MemStream,
+    server: Option<ServerHandle>,
+}
+
+/// Accepts what it is given.
+struct Given(mpsc::UnboundedReceiver<Closes>);
+
+impl Listener for Given {
+    type Io = Closes;
+
+    async fn accept(&mut self) -> io::Result<(Closes, Address)> {
+        let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((stream, Address::Other("client".into())))
+    }
+
+    fn local_address(&self) -> Address {
+        Address::Other("server".into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_not_lost_if_a_connection_ends_in_the_same_moment() {
+    let (given, accepted) = mpsc::unbounded_channel();
+    let server = Server::new(Given(accepted)).options(patient());
+    let handle = server.handle();
+    let probe = Probe::default();
+    let serving = tokio::spawn(server.serve(probe.service()));
+    let connect = |server| {
+        let (near, io) = MemStream::pair(1024);
+        assert!(given.send(Closes { io, server }).is_ok());
+        Connector::new().options(patient()).connect_io(near, None)
+    };
+    let mut closes = connect(Some(handle.clone()));
+    let mut stays = connect(None);
+    let answers = [&mut closes, &mut stays].map(|channel| channel.call(call("never", "")));
+    probe.until_started(2).await;
+    assert_eq!(handle.drain().now_or_never(), None);
+    soon(stays.draining()).await;
+    settle().await;
+    assert!(!serving.is_finished());
+
+    closes.close();
+    soon(serving).await.unwrap();
+    for answer in answers {
+        soon(answer).await.unwrap_err();
+    }
+}
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            assert_eq!(server.close().now_or_never(), None);
+        }
+    }
+}
+
+impl AsyncRead for Closes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Closes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

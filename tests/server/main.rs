@@ -1,0 +1,8 @@
+//! What a server does with its listener, its connections and whoever holds its handle.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accepting;
+mod ends;
+mod tcp;
