@@ -7,7 +7,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use steeple::{Channel, Error, Request, Response, Server};
+//! use steeple::{Channel, Error, Request, Response, Server, from_tower};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -23,7 +23,7 @@
 //!
 //! // The client is a connection, under layers too, the outermost first.
 //! let client = ServiceBuilder::new()
-//!     .map_err(Error::from)
+//!     .map_err(from_tower)
 //!     .load_shed()
 //!     .concurrency_limit(100)
 //!     .timeout(Duration::from_secs(2))
@@ -45,11 +45,27 @@
 //! |---|---|---|
 //! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`layers`] | policy | [`from_tower`], by which tower's layers and ours understand each other |
 //! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
 //! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
 //! | [`message`] | what a service sees | [`Request`], [`Response`], [`Body`], [`Metadata`] |
+//!
+//! What a service sees are bytes. Values become bytes, and come back, by a codec:
+//!
+//! ```
+//! # #[cfg(feature = "json")] {
+//! use steeple::codec::{Arena, Json, decode, encode};
+//!
+//! let sizes = vec![("S", 36), ("M", 38)];
+//! let body = encode(&Json, &sizes, &mut Arena::new())?;
+//! assert_eq!(body.as_bytes(), r#"[["S",36],["M",38]]"#);
+//! let again: Vec<(String, u32)> = decode(&Json, &body)?;
+//! # assert_eq!(again.len(), 2);
+//! # }
+//! # Ok::<_, steeple::Error>(())
+//! ```
 //!
 //! Below all of them is the crate `steeple-layers`, whose names are found here: [`Context`] and [`Carry`], by
 //! which a layer knows a request, and [`Error`], by which it knows a failure. It knows no connection, so what
@@ -59,8 +75,8 @@
 //!
 //! There is one [`Error`], and it answers three questions. Its [`kind`](Error::kind): what happened, and is it
 //! useful to try again? Its [`origin`](Error::origin): who says so? Its [`execution`](Error::execution): may
-//! the handler have run, or is it [safe](Execution::is_safe_to_repeat) to try again? tower's boxed errors keep it:
-//! `map_err(Error::from)` outside of such layers brings it back.
+//! the handler have run, or is it [safe](Execution::is_safe_to_repeat) to try again? tower's own layers box it, and
+//! have errors of their own: [`from_tower`] outside of them, as above, makes each an `Error` again.
 //!
 //! # Cancel safety
 //!
@@ -109,6 +125,7 @@
 pub mod client;
 pub mod codec;
 pub mod conn;
+pub mod layers;
 pub mod message;
 pub mod server;
 pub mod transport;
@@ -122,6 +139,7 @@ pub use self::{
     client::{Channel, Connector},
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
+    layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     server::{Server, ServerHandle},
     transport::{Address, Endpoint},

@@ -6,6 +6,8 @@
 
 #[test]
 #[ignore = "the wording of the compiler differs by version; .ci/run has the right one"]
-fn a_wrong_stack_is_refused_with_a_readable_reason() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+fn a_wrong_stack_is_refused_with_a_readable_reason_and_its_advice_compiles() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile_fail/*.rs");
+    cases.pass("tests/compile_pass/*.rs");
 }

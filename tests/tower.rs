@@ -12,16 +12,16 @@ use std::{
 
 use futures_util::{future::join_all, poll};
 use steeple::{
-    Body, BoxError, Channel, Connector, Endpoint, Error, Execution, Kind, Replay, Request,
-    Response, Server,
+    Body, Channel, Connector, Endpoint, Error, Execution, Kind, Replay, Request, Response, Server,
     conn::Builder,
+    from_tower,
     transport::mem::{MemNetwork, MemStream},
     wire::Role,
 };
 use tower::{
     Service, ServiceBuilder, ServiceExt, balance::p2c::Balance, buffer::Buffer,
-    discover::ServiceList, limit::ConcurrencyLimitLayer, load_shed::error::Overloaded,
-    reconnect::Reconnect, retry::Policy, service_fn, timeout::error::Elapsed,
+    discover::ServiceList, limit::ConcurrencyLimitLayer, reconnect::Reconnect, retry::Policy,
+    service_fn,
 };
 
 fn request(method: &'static str) -> Request {
@@ -73,10 +73,12 @@ impl Policy<Request, Response, Error> for Careful {
 async fn a_timeout_cancels_the_call() {
     let channel = channel_to(service_fn(hang));
     let client = ServiceBuilder::new()
+        .map_err(from_tower)
         .timeout(Duration::from_secs(1))
         .service(channel.clone());
     let error = client.oneshot(request("hang")).await.unwrap_err();
-    assert!(error.is::<Elapsed>(), "{error:?}");
+    assert_eq!(error.kind(), Kind::Timeout);
+    assert_eq!(error.execution(), Execution::MaybeExecuted);
     assert_eq!(channel.stats().calls.errors(Kind::Cancelled), 1);
 }
 
@@ -101,13 +103,15 @@ async fn a_concurrency_limit_is_one_for_all_clones() {
 async fn load_that_is_shed_never_reaches_the_connection() {
     let channel = channel_to(service_fn(hang));
     let client = ServiceBuilder::new()
+        .map_err(from_tower)
         .load_shed()
         .concurrency_limit(1)
         .service(channel.clone());
     let mut first = pin!(client.clone().oneshot(request("hang")));
     assert!(poll!(&mut first).is_pending());
     let error = client.oneshot(request("hang")).await.unwrap_err();
-    assert!(error.is::<Overloaded>(), "{error:?}");
+    assert_eq!(error.kind(), Kind::Overflow);
+    assert_eq!(error.execution(), Execution::NotStarted);
     assert_eq!(channel.pending(), 1);
 }
 
@@ -117,7 +121,7 @@ async fn an_error_comes_out_of_boxing_layers_as_it_went_in() {
         Err::<Response, _>(Error::application(7, "no"))
     }));
     let client = ServiceBuilder::new()
-        .map_err(Error::from)
+        .map_err(from_tower)
         .load_shed()
         .timeout(Duration::from_secs(1))
         .service(channel);
@@ -131,7 +135,7 @@ async fn an_error_comes_out_of_boxing_layers_as_it_went_in() {
 async fn a_filter_refuses_before_anything_is_sent() {
     let channel = channel_to(service_fn(echo));
     let client = ServiceBuilder::new()
-        .map_err(Error::from)
+        .map_err(from_tower)
         .filter(|request: Request| match request.method().as_str() {
             "secret" => Err(Error::new(Kind::PermissionDenied, "not for you")),
             _ => Ok(request),
@@ -251,13 +255,7 @@ async fn a_limit_around_the_servers_service_lets_requests_wait() {
 #[tokio::test(start_paused = true)]
 async fn what_a_server_sheds_may_be_sent_again() {
     let service = ServiceBuilder::new()
-        .map_err(|error: BoxError| {
-            if error.is::<Overloaded>() {
-                let error = Error::new(Kind::Overflow, "the server is full");
-                return error.with_execution(Execution::NotStarted);
-            }
-            Error::from(error)
-        })
+        .map_err(from_tower)
         .load_shed()
         .concurrency_limit(1)
         .service(service_fn(hang));
@@ -271,10 +269,11 @@ async fn what_a_server_sheds_may_be_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_around_the_servers_service_ends_the_handler() {
     let service = ServiceBuilder::new()
+        .map_err(from_tower)
         .timeout(Duration::from_secs(1))
         .service(service_fn(hang));
     let mut channel = channel_to(service);
     let error = channel.call(request("hang")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Internal);
+    assert_eq!(error.kind(), Kind::Timeout);
     assert_eq!(error.execution(), Execution::MaybeExecuted);
 }

@@ -21,7 +21,7 @@ mod verdict;
 
 use std::{process::ExitCode, time::Duration};
 
-use steeple::{Channel, Connector, Error, Request, Server};
+use steeple::{Channel, Connector, Error, Request, Server, from_tower};
 use tower::{ServiceBuilder, service_fn};
 
 use crate::{account::Account, client::Client};
@@ -60,8 +60,8 @@ async fn main() -> Result<ExitCode, Error> {
 /// The layers of the client, the outermost first.
 fn stack(channel: Channel) -> Client {
     let stack = ServiceBuilder::new()
-        // tower's own layers return boxed errors. An `Error` inside comes out as it went in.
-        .map_err(Error::from)
+        // tower's own layers return boxed errors, some of them their own. Each becomes an `Error` again.
+        .map_err(from_tower)
         // At most so many calls at once, over all clones of the stack.
         .concurrency_limit(1024)
         // A backstop on this side only.

@@ -76,7 +76,7 @@ impl Connector {
 
 impl<D, S, W> Connector<D, S, W> {
     /// Dials by another service.
-    pub fn dialer<E>(self, dialer: E) -> Connector<E, S, W> {
+    pub fn dialer<E: Dial>(self, dialer: E) -> Connector<E, S, W> {
         Connector {
             dialer,
             service: self.service,

@@ -75,8 +75,7 @@ pub use self::{
     body::{decode, decode_borrowed, encode, encode_borrowed},
     error_ext::ErrorExt,
 };
-pub use crate::wire::numbers::encoding::name;
-use crate::{Encoding, Error};
+use crate::{Encoding, Error, wire::numbers::encoding::name};
 
 /// What is used where no codec is named: [`Bincode`], or [`Json`] where the feature `bincode` is off. With
 /// both features off there is no default.

@@ -12,7 +12,10 @@
 use std::time::Duration;
 
 use super::{cause::Cause, clock::Tick, options::Options};
-use crate::wire::{Reason, Violation};
+use crate::wire::{
+    Reason, Violation,
+    numbers::limit::{LEAST_PROGRESS, MAX_PINGS_PER_SECOND},
+};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -97,13 +100,6 @@ struct Pings {
     since: Tick,
     count: u32,
 }
-
-/// How many pings a peer may send in a second. Keepalive needs one in many; more are a flood.
-const MAX_PINGS_PER_SECOND: u32 = 1000;
-
-/// How many bytes of unfinished messages must come within a frame's time. Less is a peer that holds the memory of
-/// what it has sent and means to send no more.
-const LEAST_PROGRESS: u64 = 1024;
 
 impl State {
     pub(super) fn new(options: &Options, now: Tick) -> Self {

@@ -89,6 +89,7 @@ impl Waiting {
             if let Some(request) = entry.request {
                 self.len -= 1;
                 self.bytes -= entry.bytes;
+                self.close_holes();
                 return Some(request);
             }
         }
@@ -108,16 +109,21 @@ impl Waiting {
             self.len -= 1;
             self.bytes -= entry.bytes;
         }
-        // Half of them at once, so that it costs no more than adding them did.
-        if self.queue.len() >= 2 * self.len {
-            self.queue.retain(|entry| entry.request.is_some());
-        }
+        self.close_holes();
     }
 
     /// Drops all of them.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         (self.len, self.bytes) = (0, 0);
+    }
+
+    /// Drops the entries that were taken back, once they are half of all: so that it costs no more than adding
+    /// them did.
+    fn close_holes(&mut self) {
+        if self.queue.len() >= 2 * self.len {
+            self.queue.retain(|entry| entry.request.is_some());
+        }
     }
 }
 
@@ -159,6 +165,19 @@ mod tests {
         waiting.push(Reply::Nobody(0), request(1)).unwrap_err();
     }
 
+    #[test]
+    fn holes_behind_requests_that_leave_are_closed_too() {
+        let mut waiting = Waiting::new(&Options::new());
+        let serials = [(); 8].map(|()| waiting.push(Reply::Nobody(0), request(0)).unwrap());
+        for serial in &serials[5..] {
+            waiting.remove(*serial);
+        }
+        for _ in 0..4 {
+            waiting.pop().unwrap();
+        }
+        assert_eq!((waiting.len(), waiting.queue.len()), (1, 1));
+    }
+
     proptest! {
         #[test]
         fn it_is_a_queue_with_holes(steps in prop::collection::vec((0..3u8, 0..20usize), 0..200)) {
@@ -186,7 +205,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(waiting.len(), model.len());
-                prop_assert!(waiting.queue.len() <= 2 * model.len() + 1);
+                prop_assert!(waiting.queue.len() <= 2 * model.len());
             }
         }
     }

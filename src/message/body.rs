@@ -138,3 +138,17 @@ impl fmt::Debug for Encoding {
         write!(f, "Encoding({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_known_at_compile_time_are_a_body_of_any_form() {
+        for body in [b"abc".into(), b"abc".as_slice().into(), "abc".into()] {
+            let body: Body = body;
+            assert_eq!(body.as_ref(), b"abc");
+            assert!(body.encoding().is_raw());
+        }
+    }
+}

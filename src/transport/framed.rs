@@ -1,4 +1,5 @@
-//! The native wire as a `tokio_util` codec, to frame a stream of one's own.
+//! The native wire as a `tokio_util` codec, to frame a stream of one's own. It is behind the feature `codec`,
+//! and has nothing to do with the module [`codec`](crate::codec), which encodes values.
 //!
 //! For tools and tests that speak frames rather than calls: a proxy, a probe, a peer that misbehaves. A
 //! connection does not use it.

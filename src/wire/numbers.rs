@@ -240,8 +240,42 @@ pub mod floor {
     pub const MAX_CALLS: u32 = 65_536;
     /// Methods bound to a number.
     pub const MAX_BINDINGS: u16 = 1024;
+}
+
+/// What nobody can change: how much a peer may say, and how often.
+pub mod limit {
     /// Bytes of metadata of one message.
     pub const MAX_METADATA: usize = 16 * 1024;
     /// Names of the user's in the metadata of one message: each costs far more memory than its wire bytes.
     pub const MAX_METADATA_NAMES: usize = 256;
+    /// Bytes of a method's name: its length is one byte.
+    pub const MAX_METHOD: usize = 255;
+    /// TLVs of one frame. More than three times what is defined, and little enough that a frame full of empty
+    /// ones is no work.
+    pub const MAX_ENTRIES: usize = 64;
+    /// Bytes of the name that a side gives itself; of a longer one the rest is not kept.
+    pub const MAX_AGENT: usize = 255;
+    /// Bytes of the text of an error. Longer ones are cut: a text is for people.
+    pub const MAX_TEXT: usize = 4 * 1024;
+    /// Causes of an error that travel, or are kept.
+    pub const MAX_CAUSES: usize = 8;
+    /// Bytes of the text of a cause: all of them fit into the metadata.
+    pub const MAX_CAUSE: usize = 1024;
+    /// Bytes of the text of a GOAWAY.
+    pub const MAX_FAREWELL: usize = 1024;
+    /// The longest body that goes out in one piece, and the length of the pieces of a longer one. Small enough
+    /// for a small message's p99 to stay at 30 µs beside a large one, large enough for the full throughput.
+    pub const CHUNK: usize = 64 * 1024;
+    /// Messages under way at once: each costs some hundred bytes that no budget sees. A sender shares its
+    /// bandwidth between those it has under way, so more would come no sooner.
+    pub const MAX_OPEN: usize = 4096;
+    /// Pieces without a byte in a row. Honest senders write none, and each costs its reader a lookup.
+    pub const MAX_EMPTY: u32 = 1024;
+    /// Bytes of unfinished messages that must come within a frame's time. Less is a peer that holds the memory
+    /// of what it has sent and means to send no more.
+    pub const LEAST_PROGRESS: u64 = 1024;
+    /// Pings in a second. Keepalive needs one in many; more are a flood.
+    pub const MAX_PINGS_PER_SECOND: u32 = 1000;
+    /// Bytes of refusals and pongs that wait to be written. A peer that reads none of so many is not going to.
+    pub const MAX_REFLEX_BYTES: usize = 1024 * 1024;
 }

@@ -93,7 +93,13 @@ fn no_file_is_too_long_without_a_reason() {
         let lines = file.text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
         let excused = LONGER.iter().any(|(path, _)| *path == file.path);
         let long = lines.lines().count() > LONGEST;
-        assert_eq!(long, excused, "{}: over {LONGEST} lines, listed", file.path);
+        let is = |so| if so { "is" } else { "is not" };
+        let (is_long, is_listed) = (is(long), is(excused));
+        assert_eq!(
+            long, excused,
+            "{} {is_long} over {LONGEST} lines before its tests and {is_listed} in LONGER",
+            file.path
+        );
     }
 }
 

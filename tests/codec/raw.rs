@@ -8,6 +8,7 @@ use serde_bytes::ByteBuf;
 use steeple::{
     Body, Encoding, Execution, Kind,
     codec::{self, AnyCodec, Arena, Bincode, Codec, Json},
+    wire::numbers::encoding::name,
 };
 
 use crate::{
@@ -129,8 +130,8 @@ fn a_body_in_another_encoding_is_refused_by_name() {
 fn an_encoding_without_a_codec_here_has_none() {
     assert_eq!(AnyCodec::of(Encoding::RAW), None);
     assert_eq!(AnyCodec::of(Encoding::new(77)), None);
-    assert_eq!(codec::name(Encoding::RAW), "raw");
-    assert_eq!(codec::name(Encoding::new(77)), "unknown");
+    assert_eq!(name(Encoding::RAW), "raw");
+    assert_eq!(name(Encoding::new(77)), "unknown");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use super::{BoxError, Error};
     message = "a steeple layer cannot tell what `{Self}` means",
     label = "this service's error type is not `AsError`",
     note = "steeple's layers go over services whose error is `steeple::Error` or a boxed error",
-    note = "over a service that cannot fail or has an error of its own, put `map_err(steeple::Error::from)` innermost"
+    note = "over one that cannot fail, put `map_err(steeple::Error::from)` innermost",
+    note = "over one with an error of its own, `map_err(|error| steeple::Error::from(steeple::BoxError::from(error)))`"
 )]
 pub trait AsError {
     /// The [`Error`] that this is or was caused by.

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     Body, Encoding, Error, Execution, Kind, Response,
-    wire::{Id, Lane, Reason, numbers::encoding::name},
+    wire::{
+        Id, Lane, Reason,
+        numbers::{encoding::name, limit::MAX_REFLEX_BYTES},
+    },
 };
-
-/// How many bytes of refusals and pongs may be unwritten. A peer that reads none of so many is not going to.
-const MAX_REFLEX_BYTES: usize = 1024 * 1024;
 
 impl Outbox {
     /// The one answer to a request of the peer, which asked for `encoding`.

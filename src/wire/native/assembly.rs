@@ -6,21 +6,19 @@ use bytes::Bytes;
 
 use crate::{
     Error, Execution, Kind, Origin,
-    wire::{Budget, Frame, Id, Reason, Violation, numbers::total},
+    wire::{
+        Budget, Frame, Id, Reason, Violation,
+        numbers::{
+            limit::{MAX_EMPTY, MAX_OPEN},
+            total,
+        },
+    },
 };
 
 use super::{
     Limits,
     head::{Head, Sort},
 };
-
-/// How many messages may be under way at once: each costs some hundred bytes that no budget sees. A sender
-/// shares its bandwidth between those it has under way, so more would come no sooner.
-const MAX_OPEN: usize = 4096;
-
-/// How many pieces without a byte may come in a row. Honest senders write none, and each costs its reader a
-/// lookup.
-const MAX_EMPTY: u32 = 1024;
 
 /// The ids whose DATA is awaited.
 #[derive(Debug)]

@@ -12,9 +12,6 @@ use crate::{
 
 use super::tlv;
 
-/// The longest name of a method, in bytes: its length is one byte.
-pub(super) const MAX_METHOD: usize = 255;
-
 /// Slots of the cache of the sender's table: it takes 128 bytes and holds the methods that most clients call.
 const SLOTS: usize = 64;
 
@@ -108,7 +105,8 @@ impl Incoming {
     }
 }
 
-/// The payload of a BIND. The name is at most [`MAX_METHOD`] bytes.
+/// The payload of a BIND. The name is at most [`MAX_METHOD`](crate::wire::numbers::limit::MAX_METHOD)
+/// bytes.
 pub(super) fn encode(method: &Method, encoding: Encoding) -> Vec<u8> {
     let name = method.as_str();
     let mut payload = Vec::with_capacity(name.len() + 6);

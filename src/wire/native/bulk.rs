@@ -6,14 +6,10 @@ use bytes::Bytes;
 
 use crate::wire::{
     Chunk, Id, Out,
-    numbers::{flag, kind},
+    numbers::{flag, kind, limit::CHUNK},
 };
 
 use super::header::Header;
-
-/// The longest body that is written in one piece, and the length of the pieces of a longer one. Small enough
-/// for a small message's p99 to stay at 30 µs beside a large one, large enough for the full throughput.
-pub(super) const CHUNK: usize = 64 * 1024;
 
 /// Messages with a body longer than [`CHUNK`]. At most as many as the connection has calls open.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use crate::{
     Encoding, Error, Kind,
     wire::{
         Decoder, Frame, Id, Role, Violation,
-        numbers::{flag, kind},
+        numbers::{flag, kind, limit::MAX_FAREWELL},
     },
 };
 
@@ -14,7 +14,6 @@ use super::{
     Limits,
     assembly::Assembly,
     bindings::Incoming,
-    encoder::MAX_FAREWELL,
     head::{Head, Sort},
     header::Header,
     meta, opening,

@@ -8,21 +8,22 @@ use crate::{
     Body, Error, Kind, Request, Response,
     wire::{
         Chunk, Encoder, Hello, Id, Lane, Out, Reason,
-        numbers::{deadline, encoding, flag, floor, kind, metadata, status},
+        numbers::{
+            deadline, encoding, flag, floor, kind,
+            limit::{CHUNK, MAX_FAREWELL, MAX_METHOD},
+            metadata, status,
+        },
     },
 };
 
 use super::{
     Native,
-    bindings::{self, MAX_METHOD, Outgoing},
-    bulk::{Bulk, CHUNK},
+    bindings::{self, Outgoing},
+    bulk::Bulk,
     header::Header,
     meta::Block,
     opening, reason, status as errors, truncated,
 };
-
-/// The longest text of a GOAWAY, in bytes.
-pub(super) const MAX_FAREWELL: usize = 1024;
 
 /// Writes the native wire. None of its frames is longer than the floor allows: the pieces of a long body and
 /// the largest metadata fit together.

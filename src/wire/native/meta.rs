@@ -7,15 +7,10 @@ use bytes::Bytes;
 use crate::{
     Encoding, Error, Kind, Metadata, Method,
     wire::numbers::{
-        floor::{MAX_METADATA, MAX_METADATA_NAMES},
+        limit::{MAX_CAUSES, MAX_METADATA, MAX_METADATA_NAMES, MAX_METHOD},
         metadata,
     },
 };
-
-use super::bindings::MAX_METHOD;
-
-/// How many causes of an error travel, or are kept.
-pub(super) const MAX_CAUSES: usize = 8;
 
 /// Bytes of the length before the entries.
 const LEN: usize = 2;

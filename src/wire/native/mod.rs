@@ -191,7 +191,7 @@
 //! | reason | | of |
 //! |---|---|---|
 //! | 1 DROPPED | nobody waits any more | CANCEL |
-//! | 2 TIMEOUT | the deadline passed | CANCEL |
+//! | 2 TIMEOUT | the deadline passed; the peer took too long for something else | both |
 //! | 3 SHUTDOWN | the side drains | both |
 //! | 4 ACK | a GOAWAY was read | GOAWAY |
 //! | 5 NOW | answers still owed will not come | both |
@@ -209,6 +209,44 @@
 //! GOAWAY(ACK); requests that crossed it are served, or answered with UNAVAILABLE, not processed. The sender
 //! closes when it has read the ACK and written all answers. With NOW, and where the protocol was broken, it
 //! closes at once. A GOAWAY before HELLO refuses the connection: nothing that was sent on it was looked at.
+//!
+//! # What ends a connection
+//!
+//! A peer that breaks a rule of this page: with PROTOCOL, and a text that names the rule. And one that asks for
+//! too much. The numbers without *as told* are those of this side, in [`limit`](super::numbers::limit); who
+//! stays below them has no trouble with any peer.
+//!
+//! | what | at most | else |
+//! |---|---|---|
+//! | the payload of a frame | `max_frame`, as told | PROTOCOL |
+//! | TLVs of a frame | 64 | PROTOCOL |
+//! | methods bound | `max_bindings`, as told | PROTOCOL |
+//! | DATA frames without a byte, in a row, END apart | 1024 | PROTOCOL |
+//! | messages refused before their END or CANCEL has come | `max_calls`, as told | PROTOCOL |
+//! | pings | 1000 in a second | LIMIT |
+//! | refusals and PONGs that the peer does not read | 1 MiB | LIMIT |
+//! | the time until the preface and HELLO have come | 10 s | TIMEOUT |
+//! | the time from the first byte of a frame to its last | 30 s | TIMEOUT |
+//! | the time in which less than 1 KiB of a message with MORE comes | 30 s | TIMEOUT |
+//! | the time in which the stream takes no byte | 30 s | TIMEOUT |
+//! | the time until a PING is answered, after 30 s of silence | 10 s | TIMEOUT |
+//! | the time from GOAWAY to the end | 30 s | NOW |
+//!
+//! The times are settings of each side; a limit on silence, with IDLE, and one on calls that stay without an
+//! answer, with TIMEOUT, can be added to them.
+//!
+//! These are refused, and the connection lives. A ONEWAY is dropped, and of a RESPONSE the call fails:
+//!
+//! | what | at most | else |
+//! |---|---|---|
+//! | the body of a message | `max_message`, as told | EXHAUSTED, not processed |
+//! | messages whose body is not whole | 4096, and the receiver's memory | EXHAUSTED, not processed |
+//! | requests that wait to be handled | what the receiver likes | EXHAUSTED, not processed |
+//! | metadata | 16 KiB, 256 names | INVALID, not processed |
+//! | the name of a method | 255 | cannot be said; in the metadata: INVALID, not processed |
+//!
+//! And these are cut by who writes them: the text of an error at 4096, a cause at 1024 and after 8 of them, the
+//! text of a GOAWAY at 1024, an agent at 255.
 
 mod assembly;
 mod bindings;

@@ -6,14 +6,11 @@ use crate::{
     Encoding,
     wire::{
         Hello, Reason, Violation,
-        numbers::{floor, hello, preface},
+        numbers::{floor, hello, limit::MAX_AGENT, preface},
     },
 };
 
 use super::{tlv, truncated};
-
-/// The longest name that a side gives itself, in bytes; of a longer one the rest is not kept.
-const MAX_AGENT: usize = 255;
 
 pub(super) fn preface() -> [u8; preface::LEN] {
     let [a, b, c, d, e, f] = preface::MAGIC;

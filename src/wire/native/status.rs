@@ -4,20 +4,18 @@ use std::{error::Error as StdError, fmt};
 
 use crate::{
     Encoding, Error, Execution, Kind, Origin,
-    wire::numbers::{encoding, metadata, status},
+    wire::numbers::{
+        encoding,
+        limit::{MAX_CAUSE, MAX_CAUSES, MAX_TEXT},
+        metadata, status,
+    },
 };
 
 use super::{
     head::encoding_of,
-    meta::{Block, Entries, MAX_CAUSES},
+    meta::{Block, Entries},
     truncated,
 };
-
-/// The longest text of an error, in bytes. Longer ones are cut: a text is for people.
-pub(super) const MAX_TEXT: usize = 4 * 1024;
-
-/// The longest text of a cause, in bytes: all of them fit into the metadata.
-const MAX_CAUSE: usize = 1024;
 
 /// The code of an error answer.
 ///

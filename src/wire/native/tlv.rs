@@ -1,10 +1,9 @@
 //! Keys with a value: the extensible part of HELLO and BIND.
 
-use crate::wire::{Violation, numbers::hello::CRITICAL};
-
-/// How many entries one frame may have. More than three times what is defined, and little enough that a
-/// frame full of empty ones is no work.
-const MAX_ENTRIES: usize = 64;
+use crate::wire::{
+    Violation,
+    numbers::{hello::CRITICAL, limit::MAX_ENTRIES},
+};
 
 /// One key and its value.
 #[derive(Clone, Copy, Debug)]
