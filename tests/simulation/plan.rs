@@ -230,10 +230,11 @@ pub(crate) async fn turns(count: u16) {
 
 fn length(rng: &mut Rng, setting: Setting) -> u32 {
     let most = match (rng.u8(0..40), setting.fine) {
-        (0..10, _) => 1,
-        (10..20, _) => 60,
-        (20..35, _) | (35..39, true) => 3000,
-        (35..38, false) | (_, true) => 70_000,
+        (0..8, _) => 1,
+        (8..18, _) => 60,
+        (18..31, _) | (31..39, true) => 3000,
+        (31..37, false) => 140_000,
+        (_, true) => 70_000,
         (_, false) => LONGEST as u32,
     };
     rng.u32(0..most)
