@@ -262,7 +262,7 @@ fn long_messages_that_take_turns_are_understood() {
         encoder.one_way(Some(mine(2)), &request, out).unwrap();
         encoder.request(mine(3), &request, None, out).unwrap();
         encoder.next_chunk(out).unwrap();
-        assert_eq!(encoder.drop_bulk(mine(1)), Some(true));
+        assert_eq!(encoder.drop_bulk(mine(1)).map(|it| it.0), Some(true));
         encoder.cancel(mine(1), Reason::Dropped, out);
     });
     let expected = [

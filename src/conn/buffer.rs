@@ -34,8 +34,12 @@ fn room(input: &BytesMut) -> usize {
     input.capacity() - input.len()
 }
 
-/// Gives the memory of `input` back to the thread. What is in it stays.
+/// Gives the memory of `input` back to the thread, unless a good part of it is full. What is in it stays.
 pub(super) fn settle(input: &mut BytesMut) {
+    // Copying it at every turn would cost more than the memory, which is at most a few times what came.
+    if !input.is_empty() && input.len() >= input.capacity() / LEAST {
+        return;
+    }
     let rest = match input.is_empty() {
         true => BytesMut::new(),
         false => BytesMut::from(&input[..]),

@@ -110,16 +110,19 @@ impl<W: Wire> Builder<W> {
         let Self {
             role,
             wire,
-            options,
+            mut options,
             address,
             mut extensions,
         } = self;
         let capabilities = wire.capabilities();
+        if !capabilities.ping {
+            options.keepalive = None;
+        }
         let (encoder, decoder) = wire.split(role);
         let clock = Clock::new(Instant::now());
         let mut outbox = Outbox::new(Box::new(encoder), capabilities, role, clock, &options);
         // The accepting side says nothing before it has read what the peer speaks.
-        if role == Role::Dialer {
+        if role == Role::Dialer || !capabilities.hello {
             outbox.open();
         }
         let ages = options.unanswered_limit.is_some();
@@ -137,7 +140,7 @@ impl<W: Wire> Builder<W> {
             shared,
             Arc::new(extensions),
             clock,
-            capabilities.drain,
+            capabilities,
             &options,
         );
         (peer, connection)

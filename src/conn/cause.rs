@@ -41,6 +41,15 @@ impl Cause {
         .orderly()
     }
 
+    /// The peer has said that it stops, and has stopped.
+    pub(crate) fn left() -> Self {
+        Self::new(
+            Kind::Unavailable,
+            Origin::Remote,
+            "the peer has drained the connection",
+        )
+    }
+
     /// The connection failed.
     pub(crate) fn lost(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Connection, Origin::Transport, message)

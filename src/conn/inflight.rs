@@ -93,6 +93,11 @@ impl InFlight {
         }
     }
 
+    /// Who opens these calls.
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Calls that wait to be encoded.
     pub(super) fn pending(&self) -> usize {
         self.pending
@@ -118,13 +123,15 @@ impl InFlight {
         self.free >= SLOT_MASK
     }
 
-    /// Since when the oldest call waits that was sent.
+    /// Since when the oldest answer is owed, whether or not anybody still waits for it.
     pub(super) fn oldest(&self) -> Option<Tick> {
-        let sent = self
+        let owed = self
             .slots
             .iter()
-            .filter(|slot| matches!(slot.stage, Stage::Sent));
-        sent.map(|slot| slot.terms.since).min()
+            .filter(|slot| matches!(slot.stage, Stage::Sent | Stage::Orphan));
+        let since = owed.map(|slot| slot.terms.since);
+        // A message without an answer has no such time.
+        since.filter(|since| *since != Tick::NEVER).min()
     }
 
     /// The id on the wire of the next call.

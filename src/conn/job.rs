@@ -3,13 +3,14 @@
 use std::{
     any::Any,
     future::Future,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use super::shared::Shared;
+use super::{shared::Shared, told::told};
 use crate::{Body, Encoding, Error, Execution, Kind, Response, wire::Id};
 
 /// Where a handler's future lives: polled in place by the driver, and moved as a whole to a task.
@@ -56,8 +57,8 @@ impl<F> Job<F> {
     }
 
     fn answer(&mut self, result: Result<Response<Body>, Error>) {
-        self.answered = true;
         self.shared.answer(self.reply, result);
+        self.answered = true;
     }
 }
 
@@ -144,11 +145,13 @@ where
             .as_mut()
             .as_pin_mut()
             .expect("a slot that is polled is full");
-        handler.poll(cx)
+        handler
+            .poll(cx)
+            .map(|result| result.map_err(|error| told(error.into())))
     }));
     let result = match poll {
         Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(result)) => result.map_err(Into::into),
+        Ok(Poll::Ready(result)) => result,
         Err(panic) => Err(panicked(panic)),
     };
     clear(slot);
@@ -167,6 +170,10 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(target: "steeple::handler", panic = text.unwrap_or("?"), "a handler panicked");
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // What throws when it is dropped is dropped no more.
+        mem::forget(again);
+    }
     Error::new(Kind::Internal, "the handler panicked").with_execution(Execution::MaybeExecuted)
 }
 

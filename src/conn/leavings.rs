@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, task::Waker};
 
+use bytes::Bytes;
+
 use super::mailbox::Mailbox;
 use crate::{Body, Error, Request, Response};
 
@@ -19,11 +21,14 @@ pub(super) struct Leavings {
 #[derive(Debug, Default)]
 struct Rest {
     deliveries: Vec<(Arc<Mailbox>, Answer)>,
+    /// Those whose results are delivered.
+    wakers: Vec<Waker>,
     #[expect(
         clippy::vec_box,
         reason = "they come in boxes, and a box is one word to move"
     )]
     requests: Vec<Box<Request<Body>>>,
+    bodies: Vec<Bytes>,
     results: Vec<Answer>,
 }
 
@@ -48,6 +53,11 @@ impl Leavings {
         self.rest().requests.push(request);
     }
 
+    /// Adds a body, to be dropped.
+    pub(super) fn drop_body(&mut self, body: Bytes) {
+        self.rest().bodies.push(body);
+    }
+
     /// Adds a result that nobody waits for, to be dropped.
     pub(super) fn drop_result(&mut self, result: Answer) {
         self.rest().results.push(result);
@@ -56,15 +66,14 @@ impl Leavings {
     /// Delivers, wakes and drops, and keeps the memory. To be called without the lock.
     pub(super) fn settle(&mut self) {
         if let Some(rest) = &mut self.rest {
-            for (mailbox, result) in rest.deliveries.drain(..) {
-                let waker = mailbox.deliver(result);
-                // The caller uses its mailbox again if nobody else holds it when it wakes.
-                drop(mailbox);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
+            // All are delivered before anybody wakes: a caller finds its mailbox free to be used again, and a
+            // waker that panics keeps no result from the others.
+            let deliveries = rest.deliveries.drain(..);
+            rest.wakers
+                .extend(deliveries.filter_map(|(mailbox, result)| mailbox.deliver(result)));
+            rest.wakers.drain(..).for_each(Waker::wake);
             rest.requests.clear();
+            rest.bodies.clear();
             rest.results.clear();
         }
         if let Some(driver) = self.driver.take() {

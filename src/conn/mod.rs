@@ -54,6 +54,7 @@ mod shared;
 mod slot;
 mod state;
 mod stats;
+mod told;
 mod unserved;
 mod waiting;
 

@@ -105,9 +105,9 @@ impl Default for Options {
             max_calls: 65_536,
             max_pending: 32_768,
             overflow: Overflow::default(),
-            max_unsent: 16 * 1024 * 1024,
+            max_unsent: 64 * 1024 * 1024,
             max_waiting: 8192,
-            max_waiting_bytes: 16 * 1024 * 1024,
+            max_waiting_bytes: 64 * 1024 * 1024,
             max_handlers: 65_536,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),
@@ -185,7 +185,7 @@ impl Options {
         self
     }
 
-    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB, at
+    /// How many bytes of answers may be unsent before no further handler is started. Default: 64 MiB, at
     /// least 1. Reading goes on.
     pub fn max_unsent(mut self, bytes: usize) -> Self {
         self.max_unsent = bytes.max(1);
@@ -193,7 +193,7 @@ impl Options {
     }
 
     /// How many requests of the peer, and how many bytes of them, metadata included, may wait for the service
-    /// to be ready. Default: 8192 and 16 MiB. Further ones are answered at once that they were not started.
+    /// to be ready. Default: 8192 and 64 MiB. Further ones are answered at once that they were not started.
     pub fn max_waiting(mut self, requests: usize, bytes: usize) -> Self {
         self.max_waiting = requests;
         self.max_waiting_bytes = bytes;

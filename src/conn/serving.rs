@@ -33,6 +33,7 @@ use super::{
     job::{Job, Reply, Slot, Stop, panicked, poll_slot},
     options::{Options, Spawner},
     shared::Shared,
+    told::told,
     waiting::{Serial, Waiting},
 };
 use crate::{
@@ -317,11 +318,14 @@ where
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let poll = catch_unwind(AssertUnwindSafe(|| self.service.poll_ready(cx)));
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            let poll = self.service.poll_ready(cx);
+            poll.map_err(|error| told(error.into()))
+        }));
         let refused = match poll {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
-            Ok(Poll::Ready(Err(error))) => error.into(),
+            Ok(Poll::Ready(Err(error))) => error,
             Err(panic) => panicked(panic),
         };
         // No request has reached the service yet, whatever its readiness died of.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -94,7 +95,9 @@ impl Shared {
         });
         if status == Status::Closed {
             self.closed.store(true, Ordering::Relaxed);
-            self.pings().waiting.clear();
+            let waiting = mem::take(&mut self.pings().waiting);
+            // Past the lock: it wakes those who wait.
+            drop(waiting);
         }
     }
 
@@ -189,8 +192,9 @@ impl Shared {
 
     /// The peer has answered a ping.
     pub(super) fn pong(&self, nonce: u32) {
-        if let Some(sender) = self.pings().waiting.remove(&nonce) {
-            // Whoever no longer waits does not mind.
+        let sender = self.pings().waiting.remove(&nonce);
+        if let Some(sender) = sender {
+            // Past the lock: it may run code of the user's. Whoever no longer waits does not mind.
             let _ = sender.send(());
         }
     }

@@ -12,7 +12,10 @@
 use std::time::Duration;
 
 use super::{cause::Cause, clock::Tick, options::Options};
-use crate::wire::{Reason, Violation, numbers::limit::MAX_PINGS_PER_SECOND};
+use crate::wire::{
+    Reason, Violation,
+    numbers::limit::{LEAST_PROGRESS, MAX_PINGS_PER_SECOND},
+};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -29,7 +32,9 @@ pub(super) struct State {
     /// Since when the stream has taken nothing of what it was given.
     stalled_since: Option<Tick>,
     /// Since when an answer to this side's ping is due.
-    asked_since: Option<Tick>,
+    asked: Option<Asked>,
+    /// Since when, and from which byte on, the peer's unfinished messages are given time to grow.
+    unfinished: Option<(Tick, u64)>,
     pings: Pings,
     ours: Option<Drain>,
     theirs: Option<Drain>,
@@ -49,6 +54,7 @@ pub(super) enum Action {
 enum Timer {
     Handshake,
     Frame,
+    Message,
     ReadIdle,
     WriteStall,
     Keepalive,
@@ -67,6 +73,17 @@ struct Timeouts {
     keepalive_timeout: Duration,
     unanswered: Option<Duration>,
     grace: Duration,
+}
+
+/// How far a ping of this side is.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// In the output, perhaps behind much else.
+    Queued,
+    /// In what is being written.
+    Taken,
+    /// The peer is due to answer: since it was written, or since the peer was last heard.
+    Since(Tick),
 }
 
 /// A side that stops.
@@ -108,7 +125,8 @@ impl State {
             check_unanswered,
             partial_since: None,
             stalled_since: None,
-            asked_since: None,
+            asked: None,
+            unfinished: None,
             pings: Pings {
                 since: now,
                 count: 0,
@@ -128,6 +146,11 @@ impl State {
         self.ours.is_some()
     }
 
+    /// Whether the peer has said that it stops.
+    pub(super) fn is_left(&self) -> bool {
+        self.theirs.is_some()
+    }
+
     /// Whether the peer is owed the acknowledgement that this side begins no further call.
     pub(super) fn owes_acknowledgement(&self) -> bool {
         self.theirs.is_some_and(|drain| !drain.acknowledged)
@@ -144,8 +167,24 @@ impl State {
     }
 
     /// Bytes came in: whether a frame has ended with them, and whether the last of them did not begin another.
-    pub(super) fn read(&mut self, now: Tick, frame_ended: bool, between_frames: bool) {
+    ///
+    /// `unfinished` is how many bytes of unfinished messages have ever come, if there are any.
+    pub(super) fn read(
+        &mut self,
+        now: Tick,
+        frame_ended: bool,
+        between_frames: bool,
+        unfinished: Option<u64>,
+    ) {
         self.last_read = now;
+        if let Some(Asked::Since(since)) = &mut self.asked {
+            // Its answer stands behind what comes.
+            *since = now;
+        }
+        self.unfinished = unfinished.map(|bytes| match self.unfinished {
+            Some((since, from)) if bytes - from < LEAST_PROGRESS => (since, from),
+            _ => (now, bytes),
+        });
         if between_frames {
             self.partial_since = None;
         } else if frame_ended || self.partial_since.is_none() {
@@ -161,6 +200,20 @@ impl State {
     /// The stream took some of the output.
     pub(super) fn wrote(&mut self) {
         self.stalled_since = None;
+    }
+
+    /// The output was taken away to be written.
+    pub(super) fn swapped(&mut self) {
+        if let Some(asked @ Asked::Queued) = &mut self.asked {
+            *asked = Asked::Taken;
+        }
+    }
+
+    /// All that was taken away is written.
+    pub(super) fn emptied(&mut self, now: Tick) {
+        if let Some(asked @ Asked::Taken) = &mut self.asked {
+            *asked = Asked::Since(now);
+        }
     }
 
     /// The stream would take nothing.
@@ -186,7 +239,7 @@ impl State {
 
     /// The peer is there.
     pub(super) fn pong(&mut self) {
-        self.asked_since = None;
+        self.asked = None;
     }
 
     /// This side says that it stops.
@@ -246,7 +299,7 @@ impl State {
         let (_, timer) = self.timers().into_iter().find(|(due, _)| *due <= now)?;
         let (what, reason) = match timer {
             Timer::Keepalive => {
-                self.asked_since = Some(now);
+                self.asked = Some(Asked::Queued);
                 return Some(Action::Ping);
             }
             Timer::Unanswered => {
@@ -266,6 +319,10 @@ impl State {
                 "took longer than frame_timeout for one frame",
                 Reason::Timeout,
             ),
+            Timer::Message => (
+                "sent next to nothing of an unfinished message within frame_timeout",
+                Reason::Timeout,
+            ),
             Timer::ReadIdle => ("was silent for longer than read_idle", Reason::Idle),
             Timer::WriteStall => (
                 "took no output for longer than write_stall",
@@ -281,7 +338,7 @@ impl State {
     }
 
     /// What may have to be done, and when.
-    fn timers(&self) -> [(Tick, Timer); 8] {
+    fn timers(&self) -> [(Tick, Timer); 9] {
         let of = &self.timeouts;
         let never = Tick::NEVER;
         let after = |since: Option<Tick>, wait: Option<Duration>| match (since, wait) {
@@ -289,19 +346,22 @@ impl State {
             _ => never,
         };
         let unopened = (!self.opened).then_some(self.began);
-        let may_ask = self.opened && self.asked_since.is_none();
+        let may_ask = self.opened && self.asked.is_none();
+        let asked = self.asked.and_then(|asked| match asked {
+            Asked::Since(since) => Some(since),
+            Asked::Queued | Asked::Taken => None,
+        });
         let unasked = may_ask.then_some(self.last_read);
-        let drain = self.ours.or(self.theirs).map(|drain| drain.since);
+        let drain = self.ours.map(|drain| drain.since);
+        let unfinished = self.unfinished.map(|(since, _)| since);
         [
             (after(unopened, Some(of.handshake)), Timer::Handshake),
             (after(self.partial_since, Some(of.frame)), Timer::Frame),
+            (after(unfinished, Some(of.frame)), Timer::Message),
             (after(Some(self.last_read), of.read_idle), Timer::ReadIdle),
             (after(self.stalled_since, of.write_stall), Timer::WriteStall),
             (after(unasked, of.keepalive), Timer::Keepalive),
-            (
-                after(self.asked_since, Some(of.keepalive_timeout)),
-                Timer::Asked,
-            ),
+            (after(asked, Some(of.keepalive_timeout)), Timer::Asked),
             (self.check_unanswered, Timer::Unanswered),
             (after(drain, Some(of.grace)), Timer::Grace),
         ]
@@ -343,6 +403,8 @@ mod tests {
             Some(Action::Ping)
         ));
         assert!(state.act(Tick::new(30 * SECOND), || None).is_none());
+        state.swapped();
+        state.emptied(Tick::new(30 * SECOND));
         assert_eq!(state.next(), Tick::new(40 * SECOND));
         assert!(end(state.act(Tick::new(40 * SECOND), || None)).contains("ping"));
     }
@@ -361,7 +423,7 @@ mod tests {
     fn an_answered_ping_starts_the_interval_anew() {
         let mut state = opened(Options::new());
         state.act(Tick::new(30 * SECOND), || None);
-        state.read(Tick::new(31 * SECOND), true, true);
+        state.read(Tick::new(31 * SECOND), true, true, None);
         state.pong();
         assert_eq!(state.next(), Tick::new(61 * SECOND));
     }
@@ -369,10 +431,10 @@ mod tests {
     #[test]
     fn a_dripping_frame_is_given_its_time_and_no_more() {
         let mut state = opened(Options::new().keepalive(None));
-        state.read(Tick::new(SECOND), false, false);
-        state.read(Tick::new(2 * SECOND), false, false);
+        state.read(Tick::new(SECOND), false, false, None);
+        state.read(Tick::new(2 * SECOND), false, false, None);
         assert_eq!(state.next(), Tick::new(31 * SECOND));
-        state.read(Tick::new(3 * SECOND), true, false);
+        state.read(Tick::new(3 * SECOND), true, false, None);
         assert_eq!(
             state.next(),
             Tick::new(33 * SECOND),
@@ -440,5 +502,29 @@ mod tests {
         let error = cause.error(true);
         assert_eq!(error.execution(), crate::Execution::NotStarted);
         assert!(error.to_string().contains("bad secret"), "{error}");
+    }
+
+    #[test]
+    fn the_time_for_an_answer_to_a_ping_begins_when_it_is_written_and_again_when_something_comes() {
+        let mut state = opened(Options::new());
+        state.act(Tick::new(30 * SECOND), || None);
+        assert_eq!(state.next(), Tick::NEVER, "it is behind other output");
+        state.swapped();
+        state.emptied(Tick::new(50 * SECOND));
+        assert_eq!(state.next(), Tick::new(60 * SECOND));
+        state.read(Tick::new(55 * SECOND), false, true, None);
+        assert_eq!(state.next(), Tick::new(65 * SECOND));
+    }
+
+    #[test]
+    fn an_unfinished_message_has_to_grow() {
+        let mut state = opened(Options::new().keepalive(None));
+        state.read(Tick::new(SECOND), true, true, Some(100_000));
+        state.read(Tick::new(20 * SECOND), true, true, Some(100_001));
+        assert_eq!(state.next(), Tick::new(31 * SECOND));
+        state.read(Tick::new(30 * SECOND), true, true, Some(200_000));
+        assert_eq!(state.next(), Tick::new(60 * SECOND));
+        state.read(Tick::new(50 * SECOND), true, true, None);
+        assert_eq!(state.next(), Tick::NEVER);
     }
 }

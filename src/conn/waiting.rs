@@ -64,7 +64,9 @@ impl Waiting {
         request: Request<Body>,
     ) -> Result<Serial, (Reply, Error)> {
         let bytes = weight(&request);
-        if self.len >= self.max_len || self.bytes.saturating_add(bytes) > self.max_bytes {
+        // One may always wait, or a long one could never be served where it has to.
+        let is_full = self.len > 0 && self.bytes.saturating_add(bytes) > self.max_bytes;
+        if self.len >= self.max_len || is_full {
             let (len, bytes) = (self.max_len, self.max_bytes);
             let text = format!("max_waiting of {len} requests or {bytes} bytes is reached");
             let error = Error::new(Kind::Overflow, text);

@@ -26,7 +26,7 @@ mod out;
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 pub use self::{
     budget::Budget,
@@ -64,6 +64,8 @@ pub struct Capabilities {
     pub one_way: bool,
     /// Either side opens calls.
     pub duplex: bool,
+    /// Each side opens its direction with a [`Frame::Hello`]. Without one a connection is open at once.
+    pub hello: bool,
     /// A side that stops can say so, and is told when the other has read it.
     pub drain: bool,
     /// Liveness can be asked for.
@@ -78,6 +80,7 @@ impl Capabilities {
         metadata: true,
         one_way: true,
         duplex: true,
+        hello: true,
         drain: true,
         ping: true,
     };
@@ -159,8 +162,9 @@ pub trait Encoder: Send {
     fn next_chunk(&mut self, out: &mut Out) -> Option<Chunk>;
 
     /// Takes a message out of the bulk lane. `None` if it is not there, otherwise whether any of it was
-    /// ever put into an output: the peer is then owed a [`cancel`](Self::cancel).
-    fn drop_bulk(&mut self, id: Id) -> Option<bool>;
+    /// ever put into an output – the peer is then owed a [`cancel`](Self::cancel) – and its body, to be dropped
+    /// past the lock.
+    fn drop_bulk(&mut self, id: Id) -> Option<(bool, Bytes)>;
 
     /// Turns the whole message that begins at flat position `at` of `out` into something the peer skips.
     /// False if this wire has no such thing; the message then goes out.
@@ -191,6 +195,9 @@ pub trait Decoder: Send {
     /// How many frames of the wire were read to their ends, those included that gave no [`Frame`]: the
     /// measure of a peer that sends, however slowly, against one that only drips.
     fn frames(&self) -> u64;
+
+    /// How many bytes of messages that came in parts were ever taken, if one of them is unfinished.
+    fn unfinished(&self) -> Option<u64>;
 
     /// Whether the bytes taken so far end between two frames.
     fn is_between_frames(&self) -> bool;

@@ -22,6 +22,8 @@ pub struct Out {
     /// Slices, each with the flat position before which it stands.
     slices: VecDeque<(usize, Bytes)>,
     sliced: usize,
+    /// Slices that were taken out again. They end with the output, where no lock is held.
+    removed: Vec<Bytes>,
     flatten_below: usize,
 }
 
@@ -47,11 +49,6 @@ impl Out {
     /// Where the next byte goes in the flat buffer.
     pub fn flat_len(&self) -> usize {
         self.flat.len()
-    }
-
-    /// Whether the byte at flat position `at` is still to be read out.
-    pub fn is_unread(&self, at: usize) -> bool {
-        (self.read..self.flat.len()).contains(&at)
     }
 
     /// Whether everything before flat position `at` has been read out, slices included.
@@ -87,8 +84,12 @@ impl Out {
         let Ok(index) = self.slices.binary_search_by_key(&at, |slice| slice.0) else {
             return 0;
         };
-        let len = self.slices.remove(index).map_or(0, |slice| slice.1.len());
+        let Some((_, slice)) = self.slices.remove(index) else {
+            return 0;
+        };
+        let len = slice.len();
         self.sliced -= len;
+        self.removed.push(slice);
         len
     }
 
@@ -100,6 +101,7 @@ impl Out {
         self.slices.clear();
         self.slices.shrink_to(keep / size_of::<(usize, Bytes)>());
         self.sliced = 0;
+        self.removed = Vec::new();
     }
 
     /// The flat bytes up to the next slice.

@@ -84,9 +84,9 @@ fn a_message_is_taken_out_of_the_lane_and_it_is_told_whether_it_had_begun() {
     line.request(1, &long(2));
     line.request(2, &long(2));
     line.encoder.next_chunk(&mut line.out).unwrap();
-    assert_eq!(line.encoder.drop_bulk(call(2)), Some(false));
-    assert_eq!(line.encoder.drop_bulk(call(1)), Some(true));
-    assert_eq!(line.encoder.drop_bulk(call(1)), None);
+    assert_eq!(line.encoder.drop_bulk(call(2)).map(|it| it.0), Some(false));
+    assert_eq!(line.encoder.drop_bulk(call(1)).map(|it| it.0), Some(true));
+    assert_eq!(line.encoder.drop_bulk(call(1)).map(|it| it.0), None);
     assert_eq!(line.encoder.next_chunk(&mut line.out), None);
     line.encoder.cancel(call(1), Reason::Dropped, &mut line.out);
     let frame = one(line.read());

@@ -205,20 +205,23 @@ where
         for (id, result) in self.results.drain(..) {
             outbox.deliver(id, result, &mut self.leavings);
         }
-        for (reply, result) in &self.answers {
+        // Out of the way of another end, should this one panic.
+        let answers = mem::take(&mut self.answers);
+        for (reply, result) in &answers {
             outbox.answer(*reply, result.as_ref());
         }
         let text = cause.to_string();
-        outbox.close(cause, &mut self.writing, usable, &mut self.leavings);
+        outbox.close(cause, &self.writing, usable, &mut self.leavings);
         if let Some(reason) = tell {
             outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
         }
         outbox.stats_mut().handling = 0;
         drop(outbox);
-        self.answers.clear();
-        self.serving.stop_all();
+        // First those who must know, then what may run code of the user's.
         self.shared.reach(Status::Closed);
         self.leavings.settle();
+        self.serving.stop_all();
+        drop(answers);
     }
 }
 

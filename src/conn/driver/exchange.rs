@@ -6,6 +6,7 @@ use tower_service::Service;
 use super::{
     super::{
         cause::Cause,
+        clock::Tick,
         outbox::{Outbox, Wish},
         shared::Status,
     },
@@ -55,6 +56,11 @@ where
             self.serving.finished(reply);
         }
         outbox.stats_mut().handling = self.serving.under_way() as u64;
+        for id in self.cancels.drain(..) {
+            if !outbox.cancel_answer(id, &mut self.leavings) {
+                outbox.stats_mut().late_cancels += 1;
+            }
+        }
         for nonce in self.pings.drain(..) {
             outbox.pong(nonce);
         }
@@ -92,7 +98,8 @@ where
         self.yielded = false;
         self.delayed_until = None;
         outbox.swap(&mut self.writing);
-        self.sleep(outbox, false);
+        self.state.swapped();
+        self.sleep(outbox, self.writing.is_empty());
         Ok(false)
     }
 
@@ -107,7 +114,8 @@ where
         if self.settings.flush_delay.is_zero() || outbox.output_len() >= DELAYED_AT_MOST {
             return false;
         }
-        let until = self.clock.deadline(self.now + self.settings.flush_delay);
+        let until = self.now.checked_add(self.settings.flush_delay);
+        let until = until.map_or(Tick::NEVER, |until| self.clock.deadline(until));
         let until = *self.delayed_until.get_or_insert(until);
         self.clock.tick(self.now) < until
     }
@@ -166,6 +174,5 @@ impl Counted {
         stats.write_errors += self.write_errors;
         stats.one_way_received += self.one_way_received;
         stats.one_way_dropped += self.one_way_dropped;
-        stats.late_cancels += self.late_cancels;
     }
 }

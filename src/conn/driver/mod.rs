@@ -51,7 +51,7 @@ use super::{
 };
 use crate::{
     Body, Error, Request, Response,
-    wire::{Id, Out, Role, Wire, native::Native},
+    wire::{Capabilities, Id, Out, Role, Wire, native::Native},
 };
 
 /// The task of one connection: a future that runs it until it ends, to be spawned.
@@ -88,6 +88,8 @@ where
     spin_until: Option<Instant>,
     /// The peer's pings that are to be answered.
     pings: Vec<u32>,
+    /// The peer's cancels of calls that no handler has any more.
+    cancels: Vec<Id>,
 
     clock: Clock,
     now: Instant,
@@ -126,7 +128,6 @@ struct Counted {
     write_errors: u64,
     one_way_received: u64,
     one_way_dropped: u64,
-    late_cancels: u64,
 }
 
 /// How a turn went.
@@ -162,15 +163,19 @@ where
         shared: Arc<Shared>,
         connection: Arc<Extensions>,
         clock: Clock,
-        can_drain: bool,
+        capabilities: Capabilities,
         options: &Options,
     ) -> Self {
         let now = Instant::now();
+        let mut state = State::new(options, clock.tick(now));
+        if !capabilities.hello {
+            state.opened();
+        }
         let settings = Settings {
             read_buffer: options.read_buffer,
             flush_delay: options.flush_delay,
             spin: options.spin,
-            can_drain,
+            can_drain: capabilities.drain,
         };
         Self {
             io,
@@ -178,7 +183,7 @@ where
             role,
             serving: Serving::new(service, shared.clone(), connection, clock, options),
             shared,
-            state: State::new(options, clock.tick(now)),
+            state,
             settings,
             closing: None,
             input: BytesMut::new(),
@@ -189,6 +194,7 @@ where
             delayed_until: None,
             spin_until: None,
             pings: Vec::new(),
+            cancels: Vec::new(),
             clock,
             now,
             timer: None,
@@ -235,10 +241,14 @@ where
 
     /// Whether to ask for input once more instead of sleeping.
     fn spins(&mut self) -> bool {
-        if self.settings.spin.is_zero() || self.shared.outbox().calls().owed() == 0 {
+        if self.settings.spin.is_zero() {
             return false;
         }
-        let until = *self.spin_until.get_or_insert(self.now + self.settings.spin);
+        if self.serving.is_idle() && self.shared.outbox().calls().owed() == 0 {
+            return false;
+        }
+        let until = self.now.checked_add(self.settings.spin);
+        let until = *self.spin_until.get_or_insert(until.unwrap_or(self.now));
         self.now < until
     }
 }

@@ -67,7 +67,9 @@ where
         self.more_frames = frames == FRAMES_PER_TURN;
         let between = self.input.is_empty() && self.decoder.is_between_frames();
         let whole = self.decoder.frames() > before;
-        self.state.read(self.clock.tick(self.now), whole, between);
+        let unfinished = self.decoder.unfinished();
+        let now = self.clock.tick(self.now);
+        self.state.read(now, whole, between, unfinished);
         Ok(true)
     }
 
@@ -106,7 +108,8 @@ where
                     self.answers
                         .push((Reply::To(id, Encoding::RAW), Err(error)));
                 }
-                Cancelled::Unknown => self.counted.late_cancels += 1,
+                // Perhaps its answer is on its way.
+                Cancelled::Unknown => self.cancels.push(id),
             },
             Frame::Ping(nonce) => {
                 self.state.ping(self.clock.tick(self.now))?;
@@ -143,7 +146,10 @@ where
 
     /// What the end of the input means: nothing, if nobody waits for anything.
     fn end_of_input(&mut self) -> End {
-        let cause = Cause::lost("the peer closed the connection");
+        let cause = match self.state.is_left() {
+            true => Cause::left(),
+            false => Cause::lost("the peer closed the connection"),
+        };
         let between = self.input.is_empty() && self.decoder.is_between_frames();
         let idle = self.serving.is_idle() && self.shared.outbox().calls().is_idle();
         match idle && between {

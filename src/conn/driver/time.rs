@@ -44,7 +44,7 @@ where
         let now = self.clock.tick(self.now);
         self.serving.expire(now, &mut self.answers);
         let mut outbox = self.shared.outbox();
-        outbox.expire(now, &mut self.writing, &mut self.leavings);
+        outbox.expire(now, &mut self.leavings);
         while let Some(action) = self.state.act(now, || outbox.calls().oldest()) {
             match action {
                 Action::End(cause, reason) => return Err(End::Tell(cause, reason)),

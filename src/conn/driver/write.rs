@@ -62,12 +62,15 @@ where
                 }
             }
         }
+        if written == Written::Some && self.writing.is_empty() {
+            self.writing.clear(KEPT);
+            self.state.emptied(self.clock.tick(self.now));
+        }
         if self.needs_flush && self.writing.is_empty() {
             match Pin::new(&mut self.io).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.state.wrote();
                     self.needs_flush = false;
-                    self.writing.clear(KEPT);
                 }
                 Poll::Ready(Err(error)) => return Err(self.write_error(error)),
                 Poll::Pending => self.state.stalled(self.clock.tick(self.now)),

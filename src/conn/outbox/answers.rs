@@ -2,11 +2,14 @@
 
 use std::task::Waker;
 
-use super::{super::job::Reply, Outbox, Phase};
+use super::{
+    super::{job::Reply, leavings::Leavings},
+    Outbox, Phase,
+};
 use crate::{
     Body, Encoding, Error, Execution, Kind, Response,
     wire::{
-        Id, Lane,
+        Id, Lane, Reason,
         numbers::{encoding::name, limit::MAX_REFLEX_BYTES},
     },
 };
@@ -32,14 +35,13 @@ impl Outbox {
                 let lane = self.encoder.response(id, Err(&error), &mut self.out);
                 debug_assert!(lane.is_ok(), "an error answer is shortened, not refused");
             }
-            (Ok(Lane::Bulk), Ok(response)) => {
-                self.stats.served.count(Ok(()));
-                self.bulk_answers.insert(id, response.body().len());
+            (Ok(lane), result) => {
+                let outcome = result.map(drop).map_err(Error::kind);
+                self.stats.served.count(outcome);
+                if lane == Lane::Bulk {
+                    self.bulk_answers.insert(id, len(result));
+                }
             }
-            (Ok(_), result) => self
-                .stats
-                .served
-                .count(result.map(drop).map_err(Error::kind)),
         }
         if result.is_err_and(|error| error.execution() == Execution::NotStarted) {
             self.reflex_bytes += self.out.len() - before;
@@ -55,16 +57,45 @@ impl Outbox {
         match reply {
             Reply::To(id, encoding) => self.respond(id, encoding, result),
             Reply::Nobody(_) => {
-                let silent = result.is_ok_and(|response| response.body().is_empty());
+                let silent = match result {
+                    Ok(response) => response.body().is_empty(),
+                    // It is the connection that says so, and nobody hears it.
+                    Err(error) => error.execution() == Execution::NotStarted,
+                };
                 self.stats.one_way_answers += u64::from(!silent);
             }
         }
     }
 
-    /// Notes that a task has ended, for the driver, which is returned if it sleeps.
+    /// Notes that a task has ended, for the driver, which is returned: there is room for another, also where the
+    /// stream takes no output.
     pub(in super::super) fn finish(&mut self, reply: Reply) -> Option<Waker> {
         self.finished.push(reply);
-        self.rouse()
+        self.driver.clone()
+    }
+
+    /// Ends an answer of which only a part is out: nobody wants the rest. False if it is not on its way.
+    pub(in super::super) fn cancel_answer(&mut self, id: Id, leavings: &mut Leavings) -> bool {
+        if !self.bulk_answers.remove(id) {
+            return false;
+        }
+        let Some((begun, body)) = self.encoder.drop_bulk(id) else {
+            return false;
+        };
+        leavings.drop_body(body);
+        if begun {
+            self.encoder.cancel(id, Reason::Dropped, &mut self.out);
+        } else {
+            let error = Error::new(
+                Kind::Cancelled,
+                "the call was cancelled before its answer was sent",
+            );
+            let lane = self
+                .encoder
+                .response(id, Err(&error.executed()), &mut self.out);
+            debug_assert!(lane.is_ok(), "an error answer is shortened, not refused");
+        }
+        true
     }
 
     /// Answers a ping of the peer.
@@ -87,6 +118,17 @@ impl Outbox {
     /// The bytes of answers that the driver has not taken.
     pub(in super::super) fn unsent_answers(&self) -> usize {
         self.out.len() + self.bulk_answers.sum()
+    }
+}
+
+/// The bytes of an answer that may be many.
+fn len(result: Result<&Response<Body>, &Error>) -> usize {
+    match result {
+        Ok(response) => response.body().len(),
+        Err(error) => {
+            let details = error.as_application().and_then(|it| it.details());
+            details.map_or(0, |(_, bytes)| bytes.len())
+        }
     }
 }
 

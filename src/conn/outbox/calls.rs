@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Body, Encoding, Error, Execution, Kind, Request,
-    wire::{Out, Reason},
+    wire::{Reason, Role},
 };
 
 /// How many ended calls may stay in the queue of pending ones, beside as many as wait.
@@ -79,6 +79,7 @@ impl Outbox {
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
     pub(in super::super) fn one_way(&mut self, request: &Request<Body>) -> Result<(), Error> {
         self.check_open()?;
+        self.check_carried(request)?;
         if !self.capabilities.one_way {
             return Err(Error::new(
                 Kind::Invalid,
@@ -111,7 +112,7 @@ impl Outbox {
             return;
         };
         self.stats.calls.count(Err(Kind::Cancelled));
-        let retracted = self.retract(ending, None, Reason::Dropped);
+        let retracted = self.retract(ending, Reason::Dropped, leavings);
         if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
             self.calls.forgive(id);
         }
@@ -130,6 +131,11 @@ impl Outbox {
                 .cx()
                 .deadline()
                 .map(|at| at.saturating_duration_since(now));
+            if remaining.is_some_and(|left| left.is_zero()) {
+                let text = "the deadline passed before the call could be sent";
+                self.fail_pending(key, Error::new(Kind::Timeout, text), leavings);
+                continue;
+            }
             let id = self.calls.id(key);
             let at = self.out.flat_len();
             match self.encoder.request(id, request, remaining, &mut self.out) {
@@ -142,20 +148,15 @@ impl Outbox {
         }
     }
 
-    /// Ends the calls whose deadline has passed. `writing` is what the driver has not written yet.
-    pub(in super::super) fn expire(
-        &mut self,
-        now: Tick,
-        writing: &mut Out,
-        leavings: &mut Leavings,
-    ) {
+    /// Ends the calls whose deadline has passed.
+    pub(in super::super) fn expire(&mut self, now: Tick, leavings: &mut Leavings) {
         if self.calls.earliest() > now {
             return;
         }
         let mut from = 0;
         while let Some((index, ending)) = self.calls.next_expired(now, from) {
             from = index + 1;
-            let retracted = self.retract(ending, Some(writing), Reason::Timeout);
+            let retracted = self.retract(ending, Reason::Timeout, leavings);
             let execution = match retracted {
                 Retracted::Gone | Retracted::Stopped => Execution::NotSent,
                 Retracted::Sent => Execution::MaybeExecuted,
@@ -241,6 +242,18 @@ impl Outbox {
             )),
             Phase::Closed(cause) => Err(cause.error(false)),
         }
+    }
+
+    /// Refuses what this wire cannot carry.
+    fn check_carried(&self, request: &Request<Body>) -> Result<(), Error> {
+        if !self.capabilities.metadata && !request.metadata().is_empty() {
+            return Err(Error::new(Kind::Invalid, "this wire carries no metadata"));
+        }
+        if !self.capabilities.duplex && self.calls.role() == Role::Acceptor {
+            let text = "on this wire only the side that dialled calls";
+            return Err(Error::new(Kind::Invalid, text));
+        }
+        Ok(())
     }
 
     /// Whether there is an id for another call. Only where every call waits can there be none.

@@ -80,7 +80,7 @@ impl Outbox {
                 self.stats.calls.count(outcome);
                 // An early answer: the peer does not want the rest, and the id must not be used before it
                 // knows that no more comes.
-                if sending && self.drop_bulk(id) == Some(true) {
+                if sending && self.drop_bulk(id, leavings) == Some(true) {
                     self.encoder.cancel(id, Reason::Dropped, &mut self.out);
                 }
             }
@@ -88,12 +88,12 @@ impl Outbox {
         }
     }
 
-    /// Ends everything. If `writing` is still going to be written, what can be taken out of it is; if not,
-    /// what the stream has not taken was not sent.
+    /// Ends everything. If the stream is still `usable`, what is left goes out but for the calls that can be
+    /// taken out of it; if not, what the stream has not taken was not sent.
     pub(in super::super) fn close(
         &mut self,
         cause: Cause,
-        writing: &mut Out,
+        writing: &Out,
         usable: bool,
         leavings: &mut Leavings,
     ) {
@@ -101,7 +101,7 @@ impl Outbox {
         while let Some((index, ending)) = self.calls.next_unfinished(from) {
             from = index + 1;
             let sent = match usable {
-                true => self.retract(ending, Some(writing), Reason::Now) == Retracted::Sent,
+                true => self.retract(ending, Reason::Now, leavings) == Retracted::Sent,
                 false => self.is_taken(ending, writing),
             };
             let error = cause.error(sent);
@@ -126,29 +126,26 @@ impl Outbox {
     }
 
     /// Takes a call out of what is not written yet, or tells the peer to forget it.
+    ///
+    /// What the driver has taken is out of reach, also where the stream has not: a stream that encrypts may
+    /// already have made its own of what it was offered, and must be offered the same again.
     pub(super) fn retract(
         &mut self,
         ending: Ending,
-        writing: Option<&mut Out>,
         reason: Reason,
+        leavings: &mut Leavings,
     ) -> Retracted {
         let Ending::Sent(id, place) = ending else {
             return Retracted::Gone;
         };
         let retracted = match place {
-            Place::Bulk => match self.drop_bulk(id) {
+            Place::Bulk => match self.drop_bulk(id, leavings) {
                 Some(true) => Retracted::Stopped,
                 _ => Retracted::Gone,
             },
             Place::Chunked { .. } => Retracted::Sent,
             Place::Output { batch, at, .. } => {
-                let out = if batch == self.batch {
-                    Some(&mut self.out)
-                } else {
-                    let next = batch + 1 == self.batch;
-                    writing.filter(|writing| next && writing.is_unread(at))
-                };
-                match out.is_some_and(|out| self.encoder.void(at, out)) {
+                match batch == self.batch && self.encoder.void(at, &mut self.out) {
                     true => Retracted::Gone,
                     false => Retracted::Sent,
                 }
@@ -199,15 +196,17 @@ impl Outbox {
 
     /// Takes a request of this side out of the bulk lane; `None` if it is not in it, otherwise whether any of
     /// it went out.
-    fn drop_bulk(&mut self, id: Id) -> Option<bool> {
-        let begun = self.encoder.drop_bulk(id)?;
+    fn drop_bulk(&mut self, id: Id, leavings: &mut Leavings) -> Option<bool> {
+        let (begun, body) = self.encoder.drop_bulk(id)?;
+        leavings.drop_body(body);
         self.bulk_requests -= 1;
         Some(begun)
     }
 
     /// The last chunk of a message is in the output.
     fn chunked(&mut self, id: Id) {
-        if self.bulk_answers.remove(id) {
+        if id.opener() != self.calls.role() {
+            self.bulk_answers.remove(id);
             return;
         }
         self.bulk_one_ways.remove(id);

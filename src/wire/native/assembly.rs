@@ -26,6 +26,8 @@ pub(super) struct Assembly {
     partials: HashMap<Id, Partial>,
     /// How many of them are [`Partial::Open`].
     open: usize,
+    /// How many bytes of messages were ever taken.
+    taken: u64,
     empty: u32,
     memory: Memory,
     max_message: u64,
@@ -63,6 +65,7 @@ impl Assembly {
         Self {
             partials: HashMap::new(),
             open: 0,
+            taken: 0,
             empty: 0,
             memory: Memory {
                 used: 0,
@@ -72,6 +75,11 @@ impl Assembly {
             max_message: limits.max_message,
             max_discarding: limits.hello().max_calls as usize,
         }
+    }
+
+    /// How many bytes were ever taken, if a message is unfinished.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        (self.open > 0).then_some(self.taken)
     }
 
     /// Whether no message is awaited.
@@ -237,6 +245,7 @@ impl Assembly {
         } else {
             open.paid += cost;
             open.append(bytes);
+            self.taken += bytes.len() as u64;
             return Ok(None);
         };
         self.remove(id);

@@ -62,9 +62,10 @@ impl Bulk {
         Some(Chunk { id, last })
     }
 
-    /// Removes a message; whether any of it was written.
-    pub(super) fn remove(&mut self, id: Id) -> Option<bool> {
+    /// Removes a message; whether any of it was written, and what is left of its body.
+    pub(super) fn remove(&mut self, id: Id) -> Option<(bool, Bytes)> {
         let at = self.queue.iter().position(|item| item.id == id)?;
-        self.queue.remove(at).map(|item| item.head.is_none())
+        let item = self.queue.remove(at)?;
+        Some((item.head.is_none(), item.rest))
     }
 }

@@ -343,6 +343,10 @@ impl Decoder for NativeDecoder {
         self.frames
     }
 
+    fn unfinished(&self) -> Option<u64> {
+        self.assembly.unfinished()
+    }
+
     fn is_between_frames(&self) -> bool {
         matches!(self.state, State::Preface | State::Header | State::Skip(0))
     }

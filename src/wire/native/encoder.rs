@@ -248,7 +248,7 @@ impl Encoder for NativeEncoder {
         self.bulk.next(out)
     }
 
-    fn drop_bulk(&mut self, id: Id) -> Option<bool> {
+    fn drop_bulk(&mut self, id: Id) -> Option<(bool, Bytes)> {
         self.bulk.remove(id)
     }
 
