@@ -117,7 +117,8 @@ impl<D, S, W> Connector<D, S, W> {
         self
     }
 
-    /// How long a dial may take, names and all addresses included. Default: 10 s.
+    /// How long a dial may take, names and all addresses included. Default: 10 s. A dialler that is not ready
+    /// is waited for before that.
     pub fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.dial_timeout = timeout;
         self

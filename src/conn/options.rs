@@ -105,7 +105,7 @@ impl Default for Options {
             max_calls: 65_536,
             max_pending: 32_768,
             overflow: Overflow::default(),
-            max_unsent: 64 * 1024 * 1024,
+            max_unsent: 16 * 1024 * 1024,
             max_waiting: 8192,
             max_waiting_bytes: 64 * 1024 * 1024,
             max_handlers: 65_536,
@@ -146,8 +146,8 @@ impl Options {
         self
     }
 
-    /// How many bytes are asked for in one read. Default: 64 KiB. The buffer belongs to the thread, so an
-    /// idle connection holds none.
+    /// How many bytes are asked for in one read, at most. Default: 64 KiB, at least 1 KiB. The buffer belongs
+    /// to the thread, so an idle connection holds none.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.read_buffer = bytes.max(1024);
         self
@@ -185,7 +185,7 @@ impl Options {
         self
     }
 
-    /// How many bytes of answers may be unsent before no further handler is started. Default: 64 MiB, at
+    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB, at
     /// least 1. Reading goes on.
     pub fn max_unsent(mut self, bytes: usize) -> Self {
         self.max_unsent = bytes.max(1);

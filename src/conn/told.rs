@@ -2,10 +2,7 @@
 
 use std::{error::Error as StdError, fmt, iter};
 
-use crate::Error;
-
-/// How many causes of an error are told.
-const MAX_CAUSES: usize = 8;
+use crate::{Error, wire::numbers::limit::MAX_CAUSES};
 
 /// A cause that is only its text any more.
 #[derive(Debug)]

@@ -149,12 +149,20 @@ mod tests {
         let mut waiting = Waiting::new(&Options::new().max_waiting(10, 100));
         let mut heavy = request(1);
         heavy.metadata_mut().insert("name", vec![0; 100]);
+        waiting.push(Reply::Nobody(0), request(1)).unwrap();
         let (_, error) = waiting.push(Reply::Nobody(0), heavy).unwrap_err();
         assert_eq!(
             (error.kind(), error.execution()),
             (Kind::Overflow, Execution::NotStarted)
         );
-        waiting.push(Reply::Nobody(0), request(100)).unwrap();
+        waiting.push(Reply::Nobody(0), request(99)).unwrap();
+    }
+
+    #[test]
+    fn one_request_may_wait_whatever_it_weighs() {
+        let mut waiting = Waiting::new(&Options::new().max_waiting(10, 100));
+        waiting.push(Reply::Nobody(0), request(1000)).unwrap();
+        waiting.push(Reply::Nobody(0), request(1)).unwrap_err();
     }
 
     #[test]

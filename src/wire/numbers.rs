@@ -273,7 +273,7 @@ pub mod limit {
     pub const MAX_EMPTY: u32 = 1024;
     /// Bytes of unfinished messages that must come within a frame's time. Less is a peer that holds the memory
     /// of what it has sent and means to send no more.
-    pub const LEAST_PROGRESS: u64 = 16 * 1024;
+    pub const LEAST_PROGRESS: u64 = 1024;
     /// Pings in a second. Keepalive needs one in many; more are a flood.
     pub const MAX_PINGS_PER_SECOND: u32 = 1000;
     /// Bytes of refusals and pongs that wait to be written. A peer that reads none of so many is not going to.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use steeple::{
-    Execution, Kind, Options, Origin,
+    Body, Error, Execution, Kind, Options, Origin, Request, Response,
     wire::{
         native::{Limits, Native},
         numbers::{flag, kind, reason, status, total},
     },
 };
-use tower::Service;
+use tower::{Service, service_fn};
 
 use crate::support::{
     Frame, Probe, call, cancel, data, dial, dial_with, echo, request, response, serve, serve_with,
@@ -268,4 +268,46 @@ async fn a_slow_line_is_not_mistaken_for_a_dripping_peer() {
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     assert_eq!(client.expect_response(2).await.body.len(), 8001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_with_long_details_goes_out_in_chunks_and_calls_go_on() {
+    let service = service_fn(async |request: Request| match request.method().as_str() {
+        "fail" => Err(Error::application(1, "no").with_details(0, vec![7; 100_000])),
+        _ => Ok(Response::new(request.into_body())),
+    });
+    let (mut client, _server) = serve(Options::new(), service);
+    client.shake_hands().await;
+    client.send(request(2, "fail")).await;
+    let first = client.frame().await;
+    assert_eq!((first.kind, first.id), (kind::RESPONSE, 2));
+    let total = first.total.unwrap() as usize;
+    assert!(total > 100_000);
+    let mut len = first.body.len();
+    while len < total {
+        let more = client.frame().await;
+        assert_eq!((more.kind, more.id), (kind::DATA, 2));
+        len += more.body.len();
+    }
+    client.send(request(4, "echo").body("x")).await;
+    client.expect(response(4).body("x")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_stops_an_answer_that_is_on_its_way() {
+    let service = service_fn(async |_: Request| {
+        Ok::<_, Error>(Response::new(Body::from(vec![7; 4 * 1024 * 1024])))
+    });
+    let (mut client, server) = serve(Options::new(), service);
+    client.shake_hands().await;
+    client.send(request(2, "long")).await;
+    let first = client.frame().await;
+    assert_eq!((first.kind, first.id), (kind::RESPONSE, 2));
+    client.send(cancel(2, reason::DROPPED)).await;
+    let mut chunks = 1;
+    while client.frame().await.kind == kind::DATA {
+        chunks += 1;
+    }
+    assert!(chunks < 64, "the whole answer came");
+    assert_eq!(server.stats().late_cancels, 0);
 }

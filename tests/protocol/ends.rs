@@ -9,7 +9,10 @@ use std::{
 
 use steeple::{
     Channel, Connector, Execution, Kind, Options, Origin,
-    transport::mem::MemStream,
+    transport::{
+        Listener,
+        mem::{MemNetwork, MemStream},
+    },
     wire::numbers::{kind, preface},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -287,4 +290,35 @@ async fn a_large_call_taken_out_of_the_output_does_not_make_a_later_one_unsent()
         (error.kind(), error.execution()),
         (Kind::Connection, Execution::MaybeExecuted)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_counted() {
+    let (mut channel, _server) = breaking(0, Options::new());
+    soon(channel.call(call("echo", "x"))).await.unwrap_err();
+    let stats = channel.stats();
+    assert_eq!((stats.write_errors, stats.read_errors), (1, 0));
+    assert_eq!((stats.write_calls, stats.bytes_written), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_is_counted_and_the_end_of_a_stream_is_no_failure() {
+    for (killed, read_errors) in [(true, 1), (false, 0)] {
+        let network = MemNetwork::new(1);
+        let mut listener = network.listen("server").unwrap();
+        let stream = network.connect("client", "server").await.unwrap();
+        let mut channel = Connector::new().connect_io(stream, None);
+        let (far, _) = listener.accept().await.unwrap();
+        let mut server = RawPeer::new(far);
+        server.shake_hands().await;
+        let answer = channel.call(call("echo", "x"));
+        server.expect_request("echo").await;
+        match killed {
+            true => drop(network.link("client", "server").kill()),
+            false => drop(server),
+        }
+        soon(answer).await.unwrap_err();
+        let stats = channel.stats();
+        assert_eq!((stats.read_errors, stats.write_errors), (read_errors, 0));
+    }
 }

@@ -6,6 +6,7 @@ use steeple::{
     Execution, Kind, Options,
     wire::numbers::{hello as tlv, kind, reason},
 };
+use tokio::time::sleep;
 use tower::Service;
 
 use crate::support::{
@@ -183,6 +184,33 @@ async fn a_client_that_never_opens_is_told_why_it_is_let_go() {
     assert!(text.contains("handshake_timeout"), "{text}");
     client.expect_eof().await;
     server.ended().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_may_take_as_long_as_handshake_timeout_and_no_longer() {
+    let default = Duration::from_secs(10);
+    for timeout in [default, Duration::from_secs(3), Duration::from_secs(25)] {
+        let options = match timeout == default {
+            true => Options::new(),
+            false => Options::new().handshake_timeout(timeout),
+        };
+        for early in [true, false] {
+            let (channel, mut server) = dial(options.clone());
+            let (mut client, accepting) = serve(options.clone(), echo());
+            server.expect_greeting().await;
+            client.write(&magic(1, 1)).await;
+            if early {
+                sleep(timeout - Duration::from_millis(1)).await;
+                server.greet().await;
+                client.send(hello()).await;
+                soon(channel.handshaken()).await.unwrap();
+                soon(accepting.handshaken()).await.unwrap();
+            } else {
+                sleep(timeout + Duration::from_millis(5)).await;
+                assert!(channel.is_closed() && accepting.is_closed());
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use steeple::{
     Execution, Kind, Options, Origin, Overflow,
     wire::numbers::{hello as tlv, kind},
 };
 use tokio_test::{assert_pending, task};
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use crate::support::{call, dial, hello, magic, response, soon};
 
@@ -210,5 +211,30 @@ async fn a_flush_delay_ends_early_when_there_is_much_to_write() {
     server.expect_greeting().await;
     while frames < 8 {
         frames += usize::from(server.frame().await.kind == kind::REQUEST);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_that_are_ready_and_idle_starve_nobody() {
+    let (channel, mut server) = dial(Options::new().max_calls(1));
+    server.shake_hands().await;
+    let mut idle: Vec<_> = (0..100).map(|_| channel.clone()).collect();
+    for clone in &mut idle {
+        clone.ready().now_or_never().unwrap().unwrap();
+    }
+    let mut busy = channel.clone();
+    for _ in 0..3 {
+        let ready = busy.ready().now_or_never().unwrap().unwrap();
+        let answer = ready.call(call("echo", "x"));
+        let id = server.expect_request("echo").await.id;
+        server.send(response(id)).await;
+        soon(answer).await.unwrap();
+    }
+    // Nor has their readiness become worth less.
+    for clone in &mut idle {
+        let answer = clone.call(call("echo", "y"));
+        let id = server.expect_request("echo").await.id;
+        server.send(response(id)).await;
+        soon(answer).await.unwrap();
     }
 }

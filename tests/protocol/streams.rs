@@ -3,6 +3,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -59,6 +63,41 @@ impl AsyncWrite for Buffered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_empty(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Keeps the most bytes that one read has asked for.
+struct Asked {
+    inner: MemStream,
+    most: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Asked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.most.fetch_max(buf.remaining(), Ordering::Relaxed);
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Asked {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -133,5 +172,33 @@ async fn bodies_that_are_never_copied_go_out_one_after_the_other() {
         .collect();
     for (answer, body) in answers.into_iter().zip(bodies) {
         assert_eq!(soon(answer).await.unwrap().body().as_bytes(), body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_asks_for_as_many_bytes_as_read_buffer_and_no_more() {
+    let default = 64 * 1024;
+    // The second has a neighbour on its thread that has read more at once.
+    for (options, expected) in [
+        (Options::new(), default),
+        (Options::new().read_buffer(4096), 4096),
+        (Options::new().read_buffer(2 * default), 2 * default),
+        (Options::new().read_buffer(0), 1024),
+    ] {
+        let (inner, far) = MemStream::pair(1 << 20);
+        let most = Arc::new(AtomicUsize::new(0));
+        let near = Asked {
+            inner,
+            most: most.clone(),
+        };
+        let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
+        tokio::spawn(server);
+        let mut channel = Connector::new().options(options).connect_io(near, None);
+        for body in ["10", "300000", "10", "300000"] {
+            let answer = soon(channel.call(call("big", body))).await.unwrap();
+            assert_eq!(answer.body().len().to_string(), body);
+        }
+        soon(channel.drain()).await;
+        assert_eq!(most.load(Ordering::Relaxed), expected);
     }
 }

@@ -12,8 +12,7 @@ use std::{
 };
 
 use steeple::{
-    Address, Channel, Error, Request, Response, Server,
-    client::Connector,
+    Address, Channel, Connector, Error, Request, Response, Server,
     transport::{Listener, mem::MemStream},
 };
 use tokio::{sync::mpsc, time::sleep};

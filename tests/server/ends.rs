@@ -8,8 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use steeple::{
-    Address, Channel, Execution, Kind, Options, Server, ServerHandle,
-    client::Connector,
+    Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle,
     transport::{
         Listener,
         mem::{MemListener, MemNetwork, MemStream},

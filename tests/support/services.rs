@@ -183,7 +183,7 @@ impl<S> Gate<S> {
     }
 }
 
-impl<S: Service<Request>> Service<Request> for Gate<S> {
+impl<S: Service<R>, R> Service<R> for Gate<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -198,7 +198,7 @@ impl<S: Service<Request>> Service<Request> for Gate<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> S::Future {
+    fn call(&mut self, request: R) -> S::Future {
         self.inner.call(request)
     }
 }

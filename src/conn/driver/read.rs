@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BufMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::Instant,
@@ -38,7 +39,9 @@ where
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         if !mem::take(&mut self.more_frames) {
             buffer::fit(&mut self.input, self.settings.read_buffer);
-            let poll = pin!(self.io.read_buf(&mut self.input)).poll(cx);
+            // What the thread has lent may be larger than what this connection wants.
+            let mut room = (&mut self.input).limit(self.settings.read_buffer);
+            let poll = pin!(self.io.read_buf(&mut room)).poll(cx);
             match poll {
                 Poll::Ready(Ok(0)) => return Err(self.end_of_input()),
                 Poll::Ready(Ok(bytes)) => {
