@@ -272,3 +272,28 @@ async fn a_channel_knows_the_address_that_was_dialled() {
     let channel = connector(&network()).connect("mem://server").await.unwrap();
     assert_eq!(channel.address(), Some(&Address::Mem("server".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_may_be_given_in_any_form() {
+    let network = network();
+    let connector = connector(&network);
+    let text = String::from("mem://server");
+    let endpoint: Endpoint = text.parse().unwrap();
+    connector.connect(&text).await.unwrap();
+    connector.connect(text).await.unwrap();
+    connector.connect(&endpoint).await.unwrap();
+    connector.connect(endpoint).await.unwrap();
+    assert_eq!(dials(&connector), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_keeps_its_connection_and_the_peer_of_a_channel_does_not() {
+    let channel = connector(&network()).connect("mem://server").await.unwrap();
+    channel.handshaken().await.unwrap();
+    let (peer, clone) = (channel.peer().clone(), channel.clone());
+    drop(channel);
+    settle().await;
+    assert_eq!(peer.draining().now_or_never(), None);
+    drop(clone);
+    soon(peer.closed()).await;
+}
