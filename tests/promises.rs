@@ -1,11 +1,20 @@
 //! What a call costs that can be counted: allocations and writes. Both ends run on this one thread, so the
 //! allocations are those of client and server together.
 
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use steeple::{
-    Body, Channel, Connector, Error, Peer, Request, Response, conn::Builder,
-    transport::mem::MemStream, wire::Role,
+    Body, Channel, Connector, Error, Peer, Request, Response,
+    conn::Builder,
+    transport::{Io, mem::MemStream},
+    wire::Role,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     runtime::{self, Runtime},
     task::JoinSet,
 };
@@ -52,6 +61,11 @@ struct Costs {
 
 impl Pair {
     fn new() -> Self {
+        Self::over(|stream| stream)
+    }
+
+    /// A client whose stream is wrapped.
+    fn over<I: Io>(wrap: impl FnOnce(MemStream) -> I) -> Self {
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.unwrap();
         let entered = runtime.enter();
@@ -60,7 +74,7 @@ impl Pair {
             service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
         let (server, connection) = Builder::new(Role::Acceptor).build(far, echo);
         tokio::spawn(connection);
-        let channel = Connector::new().connect_io(near, None);
+        let channel = Connector::new().connect_io(wrap(near), None);
         drop(entered);
         Self {
             runtime,
@@ -101,4 +115,46 @@ impl Pair {
             tasks.join_all().await;
         });
     }
+}
+
+/// A stream that is never done flushing.
+struct NeverFlushed(MemStream);
+
+impl AsyncRead for NeverFlushed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for NeverFlushed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[test]
+fn what_was_written_is_not_held_until_it_is_flushed() {
+    let pair = Pair::over(NeverFlushed);
+    let body = Body::from(vec![7; 4096]);
+    pair.echoes(8, 64, &body);
+    let counted = allocation_counter::measure(|| pair.echoes(8, 2048, &body));
+    // 8 MiB went out; as much as is under way at once may be held.
+    assert!(counted.bytes_current < 1024 * 1024, "{counted:?}");
+    assert!(counted.bytes_max < 2 * 1024 * 1024, "{counted:?}");
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use steeple::{
-    Body, Encoding, Error, Execution, Kind, Metadata, Options, Origin, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Metadata, Options, Origin, Peer, Request, Response,
     wire::{
         native::{Limits, Native},
         numbers::{encoding, flag, kind, metadata, reason, status},
@@ -224,6 +224,33 @@ async fn causes_travel_only_if_the_server_is_told_to() {
             }
         );
     }
+}
+
+/// A cause that asks its connection something when it is printed.
+#[derive(Debug)]
+struct Curious(Peer);
+
+impl std::fmt::Display for Curious {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.stats().bytes_written)
+    }
+}
+
+impl std::error::Error for Curious {}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_may_ask_its_own_connection() {
+    let curious = service_fn(async |request: Request| {
+        let peer = Peer::of(&request).unwrap().clone();
+        let error = Error::new(Kind::Internal, "failed").with_source(Curious(peer));
+        Err::<Response, _>(error)
+    });
+    let wire = Native::default().send_causes(true);
+    let (mut client, _server) = serve_with(Options::new(), wire, 1024, curious);
+    client.shake_hands().await;
+    client.send(request(2, "m")).await;
+    let frame = client.expect_response(2).await;
+    assert!(frame.meta.iter().any(|(key, _)| *key == metadata::CAUSE));
 }
 
 #[tokio::test(start_paused = true)]

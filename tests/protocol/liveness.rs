@@ -175,6 +175,21 @@ async fn a_peer_that_answers_pings_but_no_calls_is_found_if_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_were_given_up_are_unanswered_all_the_same() {
+    let options = Options::new().keepalive(None).unanswered_limit(10 * SECOND);
+    let (mut channel, mut server) = dial(options);
+    server.shake_hands().await;
+    for _ in 0..10 {
+        let request = call("echo", "").with_timeout(SECOND);
+        let error = soon(channel.call(request)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Timeout);
+    }
+    soon(channel.closed()).await;
+    let error = channel.call(call("echo", "")).await.unwrap_err();
+    assert!(error.to_string().contains("unanswered_limit"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_call_is_legitimate_while_others_are_answered() {
     let (mut channel, mut server) = dial(Options::new().unanswered_limit(10 * SECOND));
     server.shake_hands().await;
