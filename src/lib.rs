@@ -138,7 +138,7 @@ pub use steeple_layers::{
 pub use self::{
     client::{Channel, Connector},
     codec::{Codec, ErrorExt},
-    conn::{Connection, Options, Overflow, Peer, ResponseFuture, Stats},
+    conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     server::{Server, ServerHandle},

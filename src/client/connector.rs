@@ -16,8 +16,8 @@ use tower_service::Service;
 
 use super::Channel;
 use crate::{
-    Address, Body, Endpoint, Error, Kind, Options, Request, Response, Stats,
-    conn::{Builder, Unserved},
+    Address, Endpoint, Error, Kind, Options, Stats,
+    conn::{Builder, RpcService, Unserved},
     transport::{Dial, InvalidEndpoint, Io, TcpDialer},
     wire::{Role, Wire, native::Native},
 };
@@ -163,9 +163,7 @@ where
 
 impl<D, S, W> Connector<D, S, W>
 where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService + Clone + Send + 'static,
     W: Wire + Clone,
 {
     /// Makes a channel of a stream that is already there, and spawns the task of its connection.
@@ -196,9 +194,7 @@ impl Default for Connector {
 impl<D, S, W> Service<Endpoint> for Connector<D, S, W>
 where
     D: Dial,
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService + Clone + Send + 'static,
     W: Wire + Clone,
     Self: Clone,
 {

@@ -7,13 +7,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
-use tower_service::Service;
 
 use super::{
-    clock::Clock, driver::Connection, options::Options, outbox::Outbox, peer::Peer, shared::Shared,
+    clock::Clock, driver::Connection, options::Options, outbox::Outbox, peer::Peer,
+    service::RpcService, shared::Shared,
 };
 use crate::{
-    Body, Error, Request, Response,
     transport::Address,
     wire::{Role, Wire, native::Native},
 };
@@ -103,9 +102,7 @@ impl<W: Wire> Builder<W> {
     pub fn build<Io, S>(self, io: Io, service: S) -> (Peer, Connection<Io, S, W>)
     where
         Io: AsyncRead + AsyncWrite + Unpin,
-        S: Service<Request<Body>, Response = Response<Body>>,
-        S::Error: Into<Error>,
-        S::Future: Send + 'static,
+        S: RpcService,
     {
         let Self {
             role,

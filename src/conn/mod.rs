@@ -49,6 +49,7 @@ mod options;
 mod outbox;
 mod peer;
 mod response_future;
+mod service;
 mod serving;
 mod shared;
 mod slot;
@@ -64,6 +65,7 @@ pub use self::{
     options::{Options, Overflow, Spawn},
     peer::Peer,
     response_future::ResponseFuture,
+    service::RpcService,
     stats::{Outcomes, Stats},
     unserved::Unserved,
 };

@@ -32,6 +32,7 @@ use super::{
     clock::{Clock, Tick},
     job::{Job, Reply, Slot, Stop, panicked, poll_slot},
     options::{Options, Spawner},
+    service::RpcService,
     shared::Shared,
     told::told,
     waiting::{Serial, Waiting},
@@ -106,9 +107,7 @@ const STARTS_PER_TURN: usize = 256;
 
 impl<S> Serving<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
 {
     pub(super) fn new(
         service: S,

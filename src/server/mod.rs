@@ -10,13 +10,12 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tower_service::Service;
 
 pub use self::handle::ServerHandle;
 use self::{handle::Wish, registry::Registry};
 use crate::{
-    Address, Body, Endpoint, Error, Kind, Options, Request, Response,
-    conn::Builder,
+    Address, Endpoint, Error, Kind, Options,
+    conn::{Builder, RpcService},
     transport::{InvalidEndpoint, Io, Listener, TcpListener},
     wire::{Role, Wire, native::Native},
 };
@@ -126,9 +125,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// ends all connections at once.
     pub async fn serve<S>(mut self, service: S)
     where
-        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-        S::Error: Into<Error>,
-        S::Future: Send + 'static,
+        S: RpcService + Clone + Send + 'static,
     {
         let mut connections = JoinSet::new();
         let mut paused_until = Instant::now();
@@ -175,9 +172,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     ) -> impl Future<Output = ()> + Send + use<I, S, L, W>
     where
         I: Io,
-        S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
-        S::Error: Into<Error>,
-        S::Future: Send + 'static,
+        S: RpcService + Send + 'static,
     {
         let (peer, connection) = Builder::new(Role::Acceptor)
             .wire(self.wire.clone())

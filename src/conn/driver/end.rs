@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tower_service::Service;
 
 use super::{
-    super::{cause::Cause, clock::Tick, shared::Status},
+    super::{cause::Cause, clock::Tick, service::RpcService, shared::Status},
     Connection,
     write::Written,
 };
 use crate::{
-    Body, Error, Request, Response,
+    Body, Error, Request,
     wire::{Reason, Violation, Wire},
 };
 
@@ -69,9 +69,7 @@ const DISCARDS_PER_POLL: usize = 16;
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     /// Ends all calls, and what the peer has called; the stream is closed by [`poll_close`](Self::poll_close).

@@ -1,22 +1,19 @@
 //! The one lock of a turn: what was read goes to callers, what is to be written comes from them.
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tower_service::Service;
 
 use super::{
     super::{
         cause::Cause,
         clock::Tick,
         outbox::{Outbox, Wish},
+        service::RpcService,
         shared::Status,
     },
     Connection, Counted,
     end::End,
 };
-use crate::{
-    Body, Error, Request, Response,
-    wire::{Reason, Role, Violation, Wire},
-};
+use crate::wire::{Reason, Role, Violation, Wire};
 
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
 const DELAYED_AT_MOST: usize = 64 * 1024;
@@ -24,9 +21,7 @@ const DELAYED_AT_MOST: usize = 64 * 1024;
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     /// Exchanges what was read for what is to be written. True if others are to be let go before the output is

@@ -45,6 +45,7 @@ use super::{
     clock::{Clock, Tick},
     leavings::Leavings,
     options::Options,
+    service::RpcService,
     serving::{Answers, Serving},
     shared::Shared,
     state::State,
@@ -146,9 +147,7 @@ const TURNS_PER_POLL: usize = 16;
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     #[expect(
@@ -256,9 +255,7 @@ where
 impl<Io, S, W> Future for Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     type Output = Result<(), Error>;

@@ -12,15 +12,16 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::Instant,
 };
-use tower_service::Service;
 
 use super::{
-    super::{buffer, cause::Cause, job::Reply, serving::Cancelled, shared::Status},
+    super::{
+        buffer, cause::Cause, job::Reply, service::RpcService, serving::Cancelled, shared::Status,
+    },
     Connection,
     end::End,
 };
 use crate::{
-    Body, Encoding, Error, Execution, Kind, Request, Response,
+    Encoding, Error, Execution, Kind,
     wire::{Decoder, Frame, Reason, Role, Wire},
 };
 
@@ -30,9 +31,7 @@ const FRAMES_PER_TURN: usize = 256;
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     /// Reads once and deals with what came. Whether anything did.

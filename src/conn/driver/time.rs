@@ -6,14 +6,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
 };
-use tower_service::Service;
 
 use super::{
-    super::{clock::Tick, outbox::Outbox, state::Action},
+    super::{clock::Tick, outbox::Outbox, service::RpcService, state::Action},
     Connection,
     end::End,
 };
-use crate::{Body, Error, Request, Response, wire::Wire};
+use crate::wire::Wire;
 
 /// The nonce of the connection's own pings; those of users have others.
 const KEEPALIVE_NONCE: u32 = 0;
@@ -24,9 +23,7 @@ const KEPT_IDLE: usize = 1024;
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     /// Does what is due, if the timer has fired or is about to.

@@ -8,10 +8,13 @@ use std::{
 
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tower_service::Service;
 
-use super::{super::cause::Cause, Connection, end::End};
-use crate::{Body, Error, Request, Response, wire::Wire};
+use super::{
+    super::{cause::Cause, service::RpcService},
+    Connection,
+    end::End,
+};
+use crate::wire::Wire;
 
 /// Writes in one turn, after which input has its turn again.
 const WRITES_PER_TURN: usize = 16;
@@ -32,9 +35,7 @@ pub(super) enum Written {
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    S::Future: Send + 'static,
+    S: RpcService,
     W: Wire,
 {
     /// Writes and flushes as much as the stream takes now.
