@@ -18,6 +18,10 @@ use crate::wire::{Reason, Role, Violation, Wire};
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
 const DELAYED_AT_MOST: usize = 64 * 1024;
 
+/// How often others are let go before one write. They have most often added all they have after the first time;
+/// each further one costs less than a tenth of the write that it may save.
+const MAX_YIELDS: u32 = 8;
+
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
@@ -85,17 +89,26 @@ where
             self.sleep(outbox, true);
             return Ok(false);
         }
-        let company = outbox.calls().owed() + self.serving.running() > 1;
-        if company && !self.yielded {
-            self.yielded = true;
+        if self.yields_to_others(outbox) {
             return Ok(true);
         }
-        self.yielded = false;
+        self.yields = 0;
         self.delayed_until = None;
         outbox.swap(&mut self.writing);
         self.state.swapped();
         self.sleep(outbox, self.writing.is_empty());
         Ok(false)
+    }
+
+    /// Whether others are to be let go before the output is taken away: once if there are any, and again while
+    /// they add to it, for on another thread they may need longer than this task's turn to come round.
+    fn yields_to_others(&mut self, outbox: &Outbox) -> bool {
+        let company = outbox.calls().owed() + self.serving.running() > 1;
+        let grown = self.yields == 0 || outbox.output_len() > self.yielded_at;
+        let yields = company && grown && self.yields < MAX_YIELDS;
+        self.yields += u32::from(yields);
+        self.yielded_at = outbox.output_len();
+        yields
     }
 
     /// Leaves word of what this task waits for.
