@@ -105,7 +105,7 @@ impl Default for Options {
             max_calls: 65_536,
             max_pending: 32_768,
             overflow: Overflow::default(),
-            max_unsent: 16 * 1024 * 1024,
+            max_unsent: 128 * 1024 * 1024,
             max_waiting: 8192,
             max_waiting_bytes: 64 * 1024 * 1024,
             max_handlers: 65_536,
@@ -185,8 +185,9 @@ impl Options {
         self
     }
 
-    /// How many bytes of answers may be unsent before no further handler is started. Default: 16 MiB, at
-    /// least 1. Reading goes on.
+    /// How many bytes of answers may be unsent before no further handler is started. Default: 128 MiB – more
+    /// than the longest answer there is, so that a small call beside one is not held up – and at least 1.
+    /// Reading goes on.
     pub fn max_unsent(mut self, bytes: usize) -> Self {
         self.max_unsent = bytes.max(1);
         self

@@ -143,6 +143,16 @@ where
         self.under_way() == 0
     }
 
+    /// Whether a request waits for the service.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether an answer is owed to the peer, or a message of it has not been looked at.
+    pub(super) fn is_owing(&self) -> bool {
+        !self.live.is_empty() || self.is_waiting()
+    }
+
     /// How many handlers run in tasks.
     pub(super) fn running(&self) -> usize {
         self.tasks
@@ -390,17 +400,19 @@ where
 }
 
 impl<S: Service<Request<Body>>> Serving<S> {
-    /// Ends everything: nobody is left to be answered.
-    pub(super) fn stop_all(&mut self) {
+    /// Ends everything: nobody is left to be answered. Handlers whose answer nobody waited for run on if the
+    /// connection ended in order: their messages were delivered.
+    pub(super) fn stop_all(&mut self, orderly: bool) {
         self.waiting.clear();
         for live in self.live.values() {
             if let At::Task(stop) = &live.at {
                 stop.stop(Kind::Cancelled);
             }
         }
-        self.one_ways
-            .values()
-            .for_each(|stop| stop.stop(Kind::Cancelled));
+        if !orderly {
+            let one_ways = self.one_ways.values();
+            one_ways.for_each(|stop| stop.stop(Kind::Cancelled));
+        }
         self.live.clear();
         self.one_ways.clear();
     }

@@ -209,6 +209,7 @@ where
             outbox.answer(*reply, result.as_ref());
         }
         let text = cause.to_string();
+        let orderly = tell.is_none() && cause.is_orderly();
         outbox.close(cause, &self.writing, usable, &mut self.leavings);
         if let Some(reason) = tell {
             outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
@@ -218,7 +219,7 @@ where
         // First those who must know, then what may run code of the user's.
         self.shared.reach(Status::Closed);
         self.leavings.settle();
-        self.serving.stop_all();
+        self.serving.stop_all(orderly);
         drop(answers);
     }
 }

@@ -151,8 +151,9 @@ where
         if self.state.owes_acknowledgement() {
             outbox.drain(true, &mut self.leavings);
             self.shared.reach(Status::Draining);
-            // It promises that no request follows, and one in chunks may still begin.
-            if !outbox.is_chunking_requests() {
+            // It promises that no request follows, and one in chunks may still begin; and that nothing of the
+            // peer's is lost when it closes.
+            if !outbox.is_chunking_requests() && !self.serving.is_waiting() {
                 outbox.control(|encoder, out| encoder.go_away(Reason::Ack, "", out));
                 self.state.acknowledged();
             }

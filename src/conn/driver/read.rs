@@ -153,7 +153,7 @@ where
             false => Cause::lost("the peer closed the connection"),
         };
         let between = self.input.is_empty() && self.decoder.is_between_frames();
-        let idle = self.serving.is_idle() && self.shared.outbox().calls().is_idle();
+        let idle = !self.serving.is_owing() && self.shared.outbox().calls().is_idle();
         match idle && between {
             true => End::Eof(cause),
             false => End::Lost(cause),
