@@ -7,7 +7,8 @@ use steeple::{
 use tower::Service;
 
 use crate::support::{
-    Gate, Probe, call, cancel, data, dial, echo, one_way, request, response, serve, settle, soon,
+    Gate, Probe, call, cancel, data, dial, echo, goaway, one_way, request, response, serve, settle,
+    soon,
 };
 
 fn without_answer(mut request: Request) -> Request {
@@ -175,4 +176,31 @@ async fn what_a_handler_returns_to_nobody_keeps_no_other_from_starting() {
     settle().await;
     gate.open();
     client.expect(response(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_handler_runs_on_after_an_orderly_end() {
+    let probe = Probe::default();
+    let (mut client, server) = serve(Options::new(), probe.service());
+    client.shake_hands().await;
+    client.send(one_way("wait")).await;
+    probe.until_started(1).await;
+    client.send(goaway(reason::SHUTDOWN)).await;
+    client.expect(goaway(reason::ACK)).await;
+    client.shutdown().await;
+    soon(server.closed()).await;
+    probe.ring();
+    settle().await;
+    assert_eq!((probe.finished(), probe.dropped()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_handler_ends_with_a_connection_that_is_closed_at_once() {
+    let probe = Probe::default();
+    let (mut client, server) = serve(Options::new(), probe.service());
+    client.shake_hands().await;
+    client.send(one_way("wait")).await;
+    probe.until_started(1).await;
+    server.close();
+    probe.until_dropped(1).await;
 }
