@@ -91,14 +91,14 @@ impl<W: Wire> Builder<W> {
         self
     }
 
-    /// Adds a value that every request of this connection finds in its [`connection`](Request::connection).
+    /// Adds a value that every request of this connection finds in its [`connection`](crate::Request::connection).
     pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.extensions.insert(value);
         self
     }
 
     /// The other end as something to call, and the task to be spawned. `service` serves what the other end
-    /// calls; requests find the [`Peer`] and its [`Address`] in their [`connection`](Request::connection).
+    /// calls; requests find the [`Peer`] and its [`Address`] in their [`connection`](crate::Request::connection).
     pub fn build<Io, S>(self, io: Io, service: S) -> (Peer, Connection<Io, S, W>)
     where
         Io: AsyncRead + AsyncWrite + Unpin,
