@@ -99,6 +99,10 @@ impl<W: Wire> Builder<W> {
 
     /// The other end as something to call, and the task to be spawned. `service` serves what the other end
     /// calls; requests find the [`Peer`] and its [`Address`] in their [`connection`](crate::Request::connection).
+    ///
+    /// The connection keeps what the readiness of its service grants until a request uses it. So a layer whose
+    /// `poll_ready` takes from a stock that connections share, such as tower's `GlobalConcurrencyLimit`, can be
+    /// emptied by connections that are idle. A limit that is asked in `call` cannot.
     pub fn build<Io, S>(self, io: Io, service: S) -> (Peer, Connection<Io, S, W>)
     where
         Io: AsyncRead + AsyncWrite + Unpin,

@@ -134,6 +134,7 @@ impl Options {
 
     /// How long a message may wait for others to share its write. Default: 0. A busy connection merges its
     /// writes without it; a delay only trades latency for fewer writes.
+    /// It is rounded up to whole milliseconds.
     pub fn flush_delay(mut self, delay: Duration) -> Self {
         self.flush_delay = delay;
         self
