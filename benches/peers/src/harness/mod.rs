@@ -11,6 +11,7 @@ mod entrant;
 mod goals;
 mod machine;
 mod others;
+mod processes;
 mod report;
 mod run;
 mod syscalls;

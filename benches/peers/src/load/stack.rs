@@ -23,53 +23,34 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// More than there are callers: the limit is asked and never met.
 const ROOM: usize = 1024;
 
-/// What starts the callers of a stack.
-type Start = fn(Workload, &'static Probe);
+/// Starts the callers of a stack.
+type Start = fn(&Callers);
 
 /// The stacks by name. To measure another is a line here.
 const STACKS: &[(&str, Start)] = &[
-    ("endpoint", |workload, probe| {
-        drive(workload, probe, Endpoint)
+    ("endpoint", |callers| callers.drive(Endpoint)),
+    ("tower boxed", |callers| {
+        callers.drive(BoxCloneSyncService::new(Endpoint));
     }),
-    ("tower boxed", |workload, probe| {
-        drive(workload, probe, BoxCloneSyncService::new(Endpoint));
+    ("tower timeout", |callers| {
+        callers.drive(ServiceBuilder::new().timeout(TIMEOUT).service(Endpoint));
     }),
-    ("tower timeout", |workload, probe| {
-        drive(
-            workload,
-            probe,
-            ServiceBuilder::new().timeout(TIMEOUT).service(Endpoint),
-        );
-    }),
-    ("tower limit", |workload, probe| {
-        drive(
-            workload,
-            probe,
+    ("tower limit", |callers| {
+        callers.drive(
             ServiceBuilder::new()
                 .concurrency_limit(ROOM)
                 .service(Endpoint),
         );
     }),
-    ("tower retry", |workload, probe| {
-        drive(
-            workload,
-            probe,
-            ServiceBuilder::new().retry(Once).service(Endpoint),
-        );
+    ("tower retry", |callers| {
+        callers.drive(ServiceBuilder::new().retry(Once).service(Endpoint));
     }),
-    ("tower buffer", |workload, probe| {
-        drive(
-            workload,
-            probe,
-            ServiceBuilder::new().buffer(ROOM).service(Endpoint),
-        );
+    ("tower buffer", |callers| {
+        callers.drive(ServiceBuilder::new().buffer(ROOM).service(Endpoint));
     }),
-    ("tower timeout, retry, limit", |workload, probe| {
-        let layers = ServiceBuilder::new()
-            .timeout(TIMEOUT)
-            .retry(Once)
-            .concurrency_limit(ROOM);
-        drive(workload, probe, layers.service(Endpoint));
+    ("tower timeout, retry, limit", |callers| {
+        let layers = ServiceBuilder::new().timeout(TIMEOUT).retry(Once);
+        callers.drive(layers.concurrency_limit(ROOM).service(Endpoint));
     }),
 ];
 
@@ -82,24 +63,32 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn start(name: &str, workload: Workload, probe: &'static Probe) -> Result<(), Error> {
     let named = STACKS.iter().find(|(known, _)| *known == name);
     let (_, start) = named.ok_or_else(|| format!("no stack {name:?}"))?;
-    start(workload, probe);
+    start(&Callers { workload, probe });
     Ok(())
 }
 
-fn drive<S>(workload: Workload, probe: &'static Probe, stack: S)
-where
-    S: Service<Request, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
-{
-    for caller in 0..workload.callers {
-        let (mut stack, meter) = (stack.clone(), probe.meter(caller));
-        spawn(async move {
-            loop {
-                let ready = stack.ready().await.map_err(Into::into)?;
-                let request = Request::new("Echo", Body::from("order"));
-                ready.call(request).await.map_err(Into::into)?;
-                meter.add(1);
-            }
-        });
+/// Those who call, whatever the stack.
+struct Callers {
+    workload: Workload,
+    probe: &'static Probe,
+}
+
+impl Callers {
+    fn drive<S>(&self, stack: S)
+    where
+        S: Service<Request, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    {
+        for caller in 0..self.workload.callers {
+            let (mut stack, meter) = (stack.clone(), self.probe.meter(caller));
+            spawn(async move {
+                loop {
+                    let ready = stack.ready().await.map_err(Into::into)?;
+                    let request = Request::new("Echo", Body::from("order"));
+                    ready.call(request).await.map_err(Into::into)?;
+                    meter.add(1);
+                }
+            });
+        }
     }
 }
 

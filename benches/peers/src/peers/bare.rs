@@ -76,9 +76,9 @@ impl Caller for Connection {
         }
     }
 
-    async fn exchange(&mut self, order: &Order, format: Format) -> Result<Order, Error> {
+    async fn exchange(&mut self, order: Order, format: Format) -> Result<Order, Error> {
         let codec = format.codec().ok_or("no codec of steeple")?;
-        let body = encode(&codec, order, &mut self.arena)?;
+        let body = encode(&codec, &order, &mut self.arena)?;
         let mut request = Request::new("Exchange", body);
         request.set_encoding(codec.encoding());
         let response = self.channel.call(request).await?;

@@ -133,7 +133,7 @@ pub(crate) trait Caller: Clone + Send + 'static {
     /// Sends an order in `format` and waits until it comes back.
     fn exchange(
         &mut self,
-        _order: &Order,
+        _order: Order,
         _format: Format,
     ) -> impl Future<Output = Result<Order, Error>> + Send {
         std::future::ready(Err("this peer has no codec".into()))

@@ -73,8 +73,8 @@ impl Caller for EchoClient {
         Ok(self.echo(context::current(), payload.clone()).await?)
     }
 
-    async fn exchange(&mut self, order: &Order, _: Format) -> Result<Order, Error> {
-        Ok(EchoClient::exchange(self, context::current(), order.clone()).await?)
+    async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
+        Ok(EchoClient::exchange(self, context::current(), order).await?)
     }
 }
 

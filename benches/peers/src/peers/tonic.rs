@@ -100,8 +100,8 @@ impl Caller for EchoClient {
         Ok(self.unary(ECHO, Echoed { body }).await?.body)
     }
 
-    async fn exchange(&mut self, order: &Order, _: Format) -> Result<Order, Error> {
-        self.unary(EXCHANGE, order.clone()).await
+    async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
+        self.unary(EXCHANGE, order).await
     }
 }
 
