@@ -3,6 +3,7 @@
 //! What a table of calls under way costs is private to the connection; it shows here, as what a call costs beside
 //! many others.
 
+use std::future::ready;
 use std::rc::Rc;
 
 use steeple::conn::Builder;
@@ -34,8 +35,9 @@ impl Calls {
             .expect("a runtime without I/O");
         let entered = runtime.enter();
         let (near, far) = duplex(STREAM);
-        let echo =
-            service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
+        let echo = service_fn(|request: Request| {
+            ready(Ok::<_, Error>(Response::new(request.into_body())))
+        });
         let (_, server) = Builder::new(Role::Acceptor).build(far, echo);
         tokio::spawn(server);
         let channel = Connector::new().connect_io(near, None);

@@ -80,3 +80,19 @@ pub fn scenarios() -> Vec<Scenario> {
     codec!(Json, "json");
     scenarios
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_can_be_repeated_and_has_a_name_of_its_own() {
+        let mut names = Vec::new();
+        for mut scenario in scenarios() {
+            scenario.run();
+            scenario.run();
+            assert!(!names.contains(&scenario.name), "{scenario:?}");
+            names.push(scenario.name);
+        }
+    }
+}

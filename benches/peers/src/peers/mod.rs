@@ -152,3 +152,31 @@ pub(crate) trait Caller: Clone + Send + 'static {
         calls.collect::<FuturesUnordered<_>>().try_collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Choice;
+
+    #[test]
+    fn a_variant_compares_the_peers_that_have_its_codec() {
+        for (name, expected) in [
+            (
+                "L.bincode",
+                &[Subject::Bare, Subject::Steeple, Subject::Tarpc][..],
+            ),
+            ("L.json", &[Subject::Bare, Subject::Steeple]),
+            ("L.prost", &[Subject::Tonic]),
+            ("B", Subject::value_variants()),
+        ] {
+            let Choice(workloads) = name.parse().unwrap();
+            let takes_part = |peer: &&Subject| peer.takes_part(&workloads[0]);
+            let peers: Vec<_> = Subject::value_variants()
+                .iter()
+                .filter(takes_part)
+                .copied()
+                .collect();
+            assert_eq!(peers, expected, "{name}");
+        }
+    }
+}

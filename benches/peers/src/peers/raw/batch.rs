@@ -93,3 +93,37 @@ impl Answers {
 pub(super) fn is_of_batch(id: u64) -> bool {
     id & MARK != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_find_their_calls_in_any_order_and_the_last_wakes() {
+        let mut batches = Batches::default();
+        let mut out = Vec::new();
+        let first = batches.start(&mut out, b"x", 1, Waker::noop());
+        let key = batches.start(&mut out, b"?", 3, Waker::noop());
+        let id = |index| MARK | (key as u64) << 32 | index;
+        assert!(is_of_batch(id(0)) && !is_of_batch(0));
+
+        assert!(batches.answer(id(2), b"two").is_none());
+        assert!(batches.answer(id(0), b"").is_none());
+        assert!(batches.poll(key, Waker::noop()).is_pending());
+        assert!(batches.answer(id(1), b"one").is_some());
+        let Poll::Ready(answers) = batches.poll(key, Waker::noop()) else {
+            panic!("the last answer is there");
+        };
+        assert!(answers.iter().eq([&b""[..], b"one", b"two"]));
+        assert!(batches.poll(first, Waker::noop()).is_pending());
+    }
+
+    #[test]
+    fn an_answer_to_no_call_is_left_alone() {
+        let mut batches = Batches::default();
+        let key = batches.start(&mut Vec::new(), b"?", 1, Waker::noop()) as u64;
+        assert!(batches.answer(MARK | (key + 1) << 32, b"x").is_none());
+        assert!(batches.answer(MARK | key << 32 | 1, b"x").is_none());
+        assert!(batches.poll(key as usize, Waker::noop()).is_pending());
+    }
+}
