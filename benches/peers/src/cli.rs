@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::Error;
 use crate::peers::Subject;
-use crate::workload::Workload;
+use crate::workload::{Choice, Workload};
 
 /// steeple and its peers, side by side in one run.
 #[derive(Debug, Parser)]
@@ -21,9 +21,9 @@ pub(crate) struct Cli {
     )]
     pub(crate) peers: Vec<Subject>,
 
-    /// Letters of the workloads, separated by commas.
+    /// Workloads, separated by commas: letters, or variants such as L.json.
     #[arg(long, value_delimiter = ',', default_value = "A,B,C,D,E,F,G,H")]
-    pub(crate) workloads: Vec<Workload>,
+    workloads: Vec<Choice>,
 
     /// How often every peer runs every workload; the table shows medians.
     #[arg(long, default_value_t = 3)]
@@ -53,6 +53,10 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, hide = true)]
     pub(crate) role: Option<Role>,
 
+    /// Which stack the client drives, where there is no server.
+    #[arg(long, hide = true)]
+    pub(crate) stack: Option<String>,
+
     /// Where the client finds the server.
     #[arg(long, hide = true)]
     pub(crate) addr: Option<SocketAddr>,
@@ -77,6 +81,14 @@ pub(crate) enum Role {
 }
 
 impl Cli {
+    /// What was asked for, variants included.
+    pub(crate) fn workloads(&self) -> Vec<Workload> {
+        self.workloads
+            .iter()
+            .flat_map(|choice| choice.0.iter().copied())
+            .collect()
+    }
+
     /// The one peer of a started process.
     pub(crate) fn only_peer(&self) -> Result<Subject, Error> {
         match self.peers[..] {
@@ -87,7 +99,7 @@ impl Cli {
 
     /// The one workload of a started process.
     pub(crate) fn only_workload(&self) -> Result<Workload, Error> {
-        match self.workloads[..] {
+        match self.workloads()[..] {
             [workload] => Ok(workload),
             _ => Err("a role has one workload".into()),
         }

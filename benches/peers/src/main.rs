@@ -8,6 +8,7 @@ mod alloc;
 mod cli;
 mod harness;
 mod load;
+mod order;
 mod peers;
 mod workload;
 

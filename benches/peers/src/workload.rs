@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// One letter of the table.
+use steeple::codec::{AnyCodec, Bincode, Json, MsgPack, Postcard};
+
+/// One letter of the table, or one variant of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Workload {
     /// The letter that names it on the command line and in every row.
@@ -14,7 +16,7 @@ pub(crate) struct Workload {
     pub(crate) connections: usize,
     /// Callers per connection.
     pub(crate) callers: usize,
-    /// Bytes in the body of a request, and of its answer; zero where bodies are JSON.
+    /// Bytes in the body of a request, and of its answer; zero where the bodies are no plain bytes.
     pub(crate) payload: usize,
     /// Whether both processes share one CPU. Unpinned, a lone caller mostly measures how an idle CPU wakes up.
     pub(crate) pinned: bool,
@@ -37,12 +39,33 @@ pub(crate) enum Shape {
     Json,
     /// Closed, of messages of about 200 bytes through a proxy that counts; plain, then compressed.
     Bytes,
+    /// Messages without an answer, one after the other as long as there is room.
+    OneWay,
+    /// Closed; a value each way, which both sides encode and decode. Then the same through the proxy.
+    Typed(Format),
+    /// No connection: each stack of layers over an endpoint in the same process.
+    Stack,
 }
+
+/// How a value becomes bytes. Each is a variant of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Bincode,
+    Json,
+    MsgPack,
+    Postcard,
+    /// Protocol buffers.
+    Prost,
+}
+
+/// What a person asks for: a letter with all its variants, or one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice(pub(crate) Vec<Workload>);
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-const ALL: [Workload; 14] = [
+const ALL: [Workload; 21] = [
     Workload {
         pinned: true,
         ..workload('A', Shape::Closed, 1, 1, 64)
@@ -56,6 +79,16 @@ const ALL: [Workload; 14] = [
     workload('H', Shape::Closed, 1, 4, MIB),
     workload('I', Shape::Idle, 9_000, 1, 64),
     workload('J', Shape::Beside, 1, 1, 64),
+    workload('K', Shape::OneWay, 1, 64, 64),
+    workload('L', Shape::Typed(Format::Bincode), 1, 64, 0),
+    workload('L', Shape::Typed(Format::Json), 1, 64, 0),
+    workload('L', Shape::Typed(Format::MsgPack), 1, 64, 0),
+    workload('L', Shape::Typed(Format::Postcard), 1, 64, 0),
+    workload('L', Shape::Typed(Format::Prost), 1, 64, 0),
+    Workload {
+        pinned: true,
+        ..workload('M', Shape::Stack, 1, 64, 0)
+    },
     workload('N', Shape::Open, 1, 512, 64),
     workload('P', Shape::Batch, 1, 1, 64),
     workload('Q', Shape::Json, 8, 10, 0),
@@ -80,6 +113,22 @@ const fn workload(
 }
 
 impl Workload {
+    /// The name in rows and on the command line: the letter, and behind a dot the variant.
+    pub(crate) fn name(&self) -> String {
+        match self.variant() {
+            Some(variant) => format!("{}.{variant}", self.letter),
+            None => self.letter.to_string(),
+        }
+    }
+
+    /// What tells it from others of its letter.
+    pub(crate) fn variant(&self) -> Option<&'static str> {
+        match self.shape {
+            Shape::Typed(format) => Some(format.name()),
+            _ => None,
+        }
+    }
+
     /// Callers over all connections.
     pub(crate) fn depth(&self) -> usize {
         self.connections * self.callers
@@ -95,17 +144,45 @@ impl Workload {
     }
 }
 
-impl FromStr for Workload {
-    type Err = String;
+impl Format {
+    /// The codec of steeple that writes it, if there is one.
+    pub(crate) fn codec(self) -> Option<AnyCodec> {
+        match self {
+            Self::Bincode => Some(Bincode.into()),
+            Self::Json => Some(Json.into()),
+            Self::MsgPack => Some(MsgPack.into()),
+            Self::Postcard => Some(Postcard.into()),
+            Self::Prost => None,
+        }
+    }
 
-    fn from_str(letter: &str) -> Result<Self, String> {
-        let known = ALL.map(|workload| workload.letter);
-        ALL.into_iter()
-            .find(|workload| letter == workload.letter.to_string())
-            .ok_or_else(|| format!("no workload {letter:?} among {}", String::from_iter(known)))
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bincode => "bincode",
+            Self::Json => "json",
+            Self::MsgPack => "msgpack",
+            Self::Postcard => "postcard",
+            Self::Prost => "prost",
+        }
     }
 }
 
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named =
+            |workload: &Workload| name == workload.name() || name == workload.letter.to_string();
+        let chosen: Vec<_> = ALL.into_iter().filter(named).collect();
+        if chosen.is_empty() {
+            let known = ALL.map(|workload| workload.name()).join(", ");
+            return Err(format!("no workload {name:?} among {known}"));
+        }
+        Ok(Self(chosen))
+    }
+}
+
+/// What all variants of a letter have in common.
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -116,6 +193,8 @@ impl fmt::Display for Workload {
         } = self;
         write!(f, "{letter}: {connections} × {callers}, ")?;
         match self.payload {
+            0 if self.shape == Shape::Stack => f.write_str("no connection")?,
+            0 if matches!(self.shape, Shape::Typed(_)) => f.write_str("a struct each way")?,
             0 => f.write_str("JSON")?,
             bytes if bytes >= MIB => write!(f, "{} MiB", bytes / MIB)?,
             bytes if bytes >= KIB => write!(f, "{} KiB", bytes / KIB)?,
@@ -123,12 +202,13 @@ impl fmt::Display for Workload {
         }
         f.write_str(match self.shape {
             Shape::Closed if self.pinned => ", both processes on one CPU",
-            Shape::Closed | Shape::Json => "",
+            Shape::Closed | Shape::Json | Shape::Typed(_) | Shape::Stack => "",
             Shape::Idle => ", idle",
             Shape::Beside => ", beside 64 MiB",
             Shape::Open => ", open loop",
             Shape::Bytes => ", plain and compressed",
             Shape::Batch => ", 512 calls at once from one task",
+            Shape::OneWay => ", one-way",
         })
     }
 }
@@ -138,11 +218,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_letter_finds_its_own_workload() {
+    fn every_name_finds_its_own_workload() {
         for workload in ALL {
-            assert_eq!(workload.letter.to_string().parse(), Ok(workload));
+            assert_eq!(workload.name().parse(), Ok(Choice(vec![workload])));
         }
-        assert!("".parse::<Workload>().is_err());
-        assert!("AB".parse::<Workload>().unwrap_err().contains("AB"));
+        assert!("".parse::<Choice>().is_err());
+        assert!("AB".parse::<Choice>().unwrap_err().contains("AB"));
+    }
+
+    #[test]
+    fn a_letter_stands_for_all_its_variants() {
+        let Choice(chosen) = "L".parse().unwrap();
+        let names: Vec<_> = chosen.iter().map(Workload::name).collect();
+        assert_eq!(
+            names,
+            ["L.bincode", "L.json", "L.msgpack", "L.postcard", "L.prost"]
+        );
     }
 }

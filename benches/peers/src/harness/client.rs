@@ -6,7 +6,7 @@ use std::thread;
 
 use super::probe::Probe;
 use super::{control, runtime};
-use crate::cli::Cli;
+use crate::cli::{Cli, Runtime};
 use crate::peers::{Bare, Blocking, Peer, Raw, Subject, Tarpc, Tonic};
 use crate::workload::Workload;
 use crate::{Error, load};
@@ -16,8 +16,14 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     let workload = cli.only_workload()?;
     runtime::place(cli)?;
     runtime::raise_descriptors()?;
-    let addr = cli.addr.ok_or("a client needs --addr")?;
     let probe = Probe::new(workload.depth());
+    if let Some(stack) = cli.stack.clone() {
+        let started = async move { load::stack::start(&stack, workload, probe) };
+        runtime::start(Runtime::Current, started)?;
+        control::say("ready")?;
+        return control::serve(Some(probe));
+    }
+    let addr = cli.addr.ok_or("a client needs --addr")?;
     let subject = cli.only_peer()?;
     match subject {
         Subject::Std => block(addr, workload, probe),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::probe::{Latency, Probe};
+use crate::peers::counted;
 use crate::{Error, alloc};
 
 /// Starts to measure.
@@ -30,8 +31,10 @@ pub(crate) struct Snapshot {
     pub(crate) cpu_us: u64,
     pub(crate) allocs: u64,
     pub(crate) rss_kib: Option<u64>,
-    /// Answered calls; a server has none.
+    /// Answered calls, or messages sent; a server has none.
     pub(crate) calls: u64,
+    /// Messages without an answer that a server has handled.
+    pub(crate) handled: u64,
     /// Where a proxy counts them.
     pub(crate) wire_bytes: u64,
     /// In answer to `END` only.
@@ -65,6 +68,7 @@ pub(crate) fn serve(probe: Option<&Probe>) -> Result<(), Error> {
             allocs: alloc::allocations(),
             rss_kib: rss_kib(),
             calls: probe.map_or(0, Probe::calls),
+            handled: counted(),
             wire_bytes: probe.map_or(0, Probe::wire_bytes),
             latency,
         })?)?;

@@ -7,9 +7,11 @@ pub(crate) mod server;
 
 mod child;
 mod control;
+mod entrant;
 mod goals;
 mod machine;
 mod others;
+mod processes;
 mod report;
 mod run;
 mod syscalls;
@@ -18,6 +20,7 @@ mod table;
 use crate::Error;
 use crate::cli::Cli;
 
+use self::entrant::Entrant;
 use self::report::{Report, Row};
 
 /// Measures, prints, and says whether every goal that was asked for is met.
@@ -27,16 +30,17 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         rows: Vec::new(),
     };
     for round in 0..cli.rounds {
-        for (at, &workload) in cli.workloads.iter().enumerate() {
+        for (at, workload) in cli.workloads().into_iter().enumerate() {
             // Who runs first, on a machine that the one before has warmed, changes from round to round.
-            let mut peers = cli.peers.clone();
-            peers.rotate_left((round as usize + at) % cli.peers.len());
-            for peer in peers {
-                let mut row = Row::new(peer, workload, round);
-                if peer.runs(&workload) {
-                    match run::measure(cli, peer, workload) {
+            let mut entrants = Entrant::of(cli, &workload);
+            let places = entrants.len().max(1);
+            entrants.rotate_left((round as usize + at) % places);
+            for entrant in entrants {
+                let mut row = Row::new(entrant.name(), &workload, round);
+                if entrant.runs(&workload) {
+                    match run::measure(cli, entrant, workload) {
                         Ok(figures) => row.figures = figures,
-                        Err(error) => eprintln!("{} {}: {error}", peer.name(), workload.letter),
+                        Err(error) => eprintln!("{} {}: {error}", row.peer, row.workload),
                     }
                 }
                 eprintln!("{}", table::progress(&row));

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::peers::Subject;
 use crate::workload::Workload;
 
 /// A whole run.
@@ -15,11 +14,12 @@ pub(super) struct Report {
     pub(super) rows: Vec<Row>,
 }
 
-/// One peer on one workload in one round.
+/// One peer, or one stack of layers, on one workload in one round.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     pub(super) peer: &'static str,
-    pub(super) workload: char,
+    /// A letter, and behind a dot its variant.
+    pub(super) workload: String,
     pub(super) round: u32,
     #[serde(flatten)]
     pub(super) figures: Figures,
@@ -58,48 +58,52 @@ pub(super) struct Spread {
 
 impl Row {
     /// A row without figures.
-    pub(super) fn new(peer: Subject, workload: Workload, round: u32) -> Self {
-        let figures = Figures::default();
+    pub(super) fn new(peer: &'static str, workload: &Workload, round: u32) -> Self {
         Self {
-            peer: peer.name(),
-            workload: workload.letter,
+            peer,
+            workload: workload.name(),
             round,
-            figures,
+            figures: Figures::default(),
         }
     }
 }
 
 impl Report {
-    /// The names of what only this workload has.
-    pub(super) fn extra(&self, workload: char) -> BTreeSet<&'static str> {
-        let rows = self.rows.iter().filter(|row| row.workload == workload);
-        rows.flat_map(|row| row.figures.extra.keys().copied())
+    /// The names of what only these workloads have.
+    pub(super) fn extra(&self, workloads: &[Workload]) -> BTreeSet<&'static str> {
+        self.of(workloads)
+            .flat_map(|row| row.figures.extra.keys().copied())
             .collect()
     }
 
-    /// How busy others were while this workload ran.
-    pub(super) fn others_cpus(&self, workload: char) -> Option<Spread> {
-        let rows = self.rows.iter().filter(|row| row.workload == workload);
-        Spread::of(rows.filter_map(|row| row.figures.others_cpus).collect())
+    /// How busy others were while these workloads ran.
+    pub(super) fn others_cpus(&self, workloads: &[Workload]) -> Option<Spread> {
+        Spread::of(self.of(workloads).filter_map(|row| row.figures.others_cpus))
     }
 
     /// One figure of a peer over all rounds.
     pub(super) fn spread(
         &self,
-        peer: Subject,
-        workload: char,
+        peer: &str,
+        workload: &str,
         figure: impl Fn(&Figures) -> Option<f64>,
     ) -> Option<Spread> {
-        let rounds = self
-            .rows
+        let rounds = self.rows.iter();
+        let rounds = rounds.filter(|row| row.peer == peer && row.workload == workload);
+        Spread::of(rounds.filter_map(|row| figure(&row.figures)))
+    }
+
+    fn of<'a>(&'a self, workloads: &[Workload]) -> impl Iterator<Item = &'a Row> + use<'a> {
+        let names: Vec<_> = workloads.iter().map(Workload::name).collect();
+        self.rows
             .iter()
-            .filter(|row| row.peer == peer.name() && row.workload == workload);
-        Spread::of(rounds.filter_map(|row| figure(&row.figures)).collect())
+            .filter(move |row| names.contains(&row.workload))
     }
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         let (&min, &max) = (values.first()?, values.last()?);
         let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
@@ -117,15 +121,16 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        let of = |values: &[f64]| Spread::of(values.iter().copied());
         assert_eq!(
-            Spread::of(vec![4.0, 1.0, 2.0, 9.0]),
+            of(&[4.0, 1.0, 2.0, 9.0]),
             Some(Spread {
                 median: 3.0,
                 min: 1.0,
                 max: 9.0
             })
         );
-        assert_eq!(Spread::of(vec![5.0]).map(|spread| spread.median), Some(5.0));
-        assert_eq!(Spread::of(Vec::new()), None);
+        assert_eq!(of(&[5.0]).map(|spread| spread.median), Some(5.0));
+        assert_eq!(of(&[]), None);
     }
 }

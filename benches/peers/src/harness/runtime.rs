@@ -13,6 +13,7 @@ use crate::peers::Subject;
 
 /// As many as the machines this runs on have for each of the two processes.
 const WORKERS: usize = 2;
+
 /// Keeps a started process on one CPU, where that is part of what is measured.
 ///
 /// `std` with one connection has one thread on each side, and is four times as fast whenever the scheduler happens

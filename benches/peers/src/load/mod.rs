@@ -4,15 +4,18 @@ mod batch;
 mod beside;
 pub(crate) mod bytes;
 mod closed;
-pub(crate) mod json;
+mod json;
+mod oneway;
 mod open;
+pub(crate) mod stack;
+mod typed;
 
 use std::net::SocketAddr;
 
 use ::bytes::Bytes;
 
 use crate::Error;
-use crate::harness::probe::Probe;
+use crate::harness::probe::{Phase, Probe};
 use crate::harness::runtime::or_exit;
 use crate::peers::{Caller, Peer};
 use crate::workload::{Shape, Workload};
@@ -76,6 +79,23 @@ async fn connect<P: Peer>(
                 spawn(json::run(caller.clone(), meter, sample));
             }
         }
+        Shape::OneWay => {
+            for meter in meters {
+                spawn(oneway::run(caller.clone(), payload.clone(), meter));
+            }
+        }
+        Shape::Typed(format) => {
+            let counted = P::connect(bytes::proxy(addr, probe).await?).await?;
+            for meter in meters {
+                let (caller, counted) = (caller.clone(), counted.clone());
+                let at_once = || probe.phase() == Phase::First;
+                spawn(async move {
+                    typed::run_while(caller, format, &meter, sample, at_once).await?;
+                    typed::run_while(counted, format, &meter, sample, || true).await
+                });
+            }
+        }
+        Shape::Stack => return Err("a stack has no connection".into()),
     }
     Ok(())
 }

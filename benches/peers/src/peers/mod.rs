@@ -18,11 +18,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
 
 use crate::Error;
-use crate::workload::{Shape, Workload};
+use crate::order::Order;
+use crate::workload::{Format, Shape, Workload};
 
 pub(crate) use self::bare::Bare;
 pub(crate) use self::blocking::Blocking;
-pub(crate) use self::handler::Handler;
+pub(crate) use self::handler::{Handler, counted};
 pub(crate) use self::raw::Raw;
 pub(crate) use self::tarpc::Tarpc;
 pub(crate) use self::tonic::Tonic;
@@ -66,7 +67,20 @@ impl Subject {
         match self {
             Self::Steeple => false,
             Self::Std => workload.shape == Shape::Closed,
-            Self::Raw | Self::Bare | Self::Tarpc | Self::Tonic => true,
+            Self::Raw | Self::Bare => true,
+            Self::Tarpc | Self::Tonic => workload.shape != Shape::OneWay,
+        }
+    }
+
+    /// Whether it is one of those that the workload compares. Where values travel, these are the peers that have a
+    /// codec of that name.
+    pub(crate) fn takes_part(self, workload: &Workload) -> bool {
+        match (workload.shape, self) {
+            (Shape::Typed(_), Self::Raw | Self::Std) => false,
+            (Shape::Typed(format), Self::Bare | Self::Steeple) => format.codec().is_some(),
+            (Shape::Typed(format), Self::Tarpc) => format == Format::Bincode,
+            (Shape::Typed(format), Self::Tonic) => format == Format::Prost,
+            _ => true,
         }
     }
 
@@ -111,6 +125,20 @@ pub(crate) trait Caller: Clone + Send + 'static {
     /// Sends `payload` and waits for the answer.
     fn call(&mut self, payload: &Bytes) -> impl Future<Output = Result<Self::Reply, Error>> + Send;
 
+    /// Sends a message that has no answer. False if there is no room for it now.
+    fn notify(&mut self, _payload: &Bytes) -> Result<bool, Error> {
+        Err("this peer has no messages without an answer".into())
+    }
+
+    /// Sends an order in `format` and waits until it comes back.
+    fn exchange(
+        &mut self,
+        _order: Order,
+        _format: Format,
+    ) -> impl Future<Output = Result<Order, Error>> + Send {
+        std::future::ready(Err("this peer has no codec".into()))
+    }
+
     /// Makes `count` calls at once and waits for all answers.
     fn batch(
         &mut self,
@@ -122,5 +150,33 @@ pub(crate) trait Caller: Clone + Send + 'static {
             async move { caller.call(payload).await.map(drop) }
         });
         calls.collect::<FuturesUnordered<_>>().try_collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Choice;
+
+    #[test]
+    fn a_variant_compares_the_peers_that_have_its_codec() {
+        for (name, expected) in [
+            (
+                "L.bincode",
+                &[Subject::Bare, Subject::Steeple, Subject::Tarpc][..],
+            ),
+            ("L.json", &[Subject::Bare, Subject::Steeple]),
+            ("L.prost", &[Subject::Tonic]),
+            ("B", Subject::value_variants()),
+        ] {
+            let Choice(workloads) = name.parse().unwrap();
+            let takes_part = |peer: &&Subject| peer.takes_part(&workloads[0]);
+            let peers: Vec<_> = Subject::value_variants()
+                .iter()
+                .filter(takes_part)
+                .copied()
+                .collect();
+            assert_eq!(peers, expected, "{name}");
+        }
     }
 }

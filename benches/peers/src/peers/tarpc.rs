@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
+use crate::order::Order;
+use crate::workload::Format;
 
 /// What surrounds a body in a frame.
 const ENVELOPE: usize = 1024;
@@ -28,6 +30,7 @@ pub(crate) struct Tarpc;
 #[tarpc::service]
 pub(crate) trait Echo {
     async fn echo(body: Bytes) -> Bytes;
+    async fn exchange(order: Order) -> Order;
 }
 
 #[derive(Clone)]
@@ -36,6 +39,10 @@ struct Server(Handler);
 impl Echo for Server {
     async fn echo(self, _: context::Context, body: Bytes) -> Bytes {
         self.0.answer(body)
+    }
+
+    async fn exchange(self, _: context::Context, order: Order) -> Order {
+        order
     }
 }
 
@@ -64,6 +71,10 @@ impl Caller for EchoClient {
 
     async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
         Ok(self.echo(context::current(), payload.clone()).await?)
+    }
+
+    async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
+        Ok(EchoClient::exchange(self, context::current(), order).await?)
     }
 }
 

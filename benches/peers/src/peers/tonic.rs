@@ -24,6 +24,8 @@ use tonic_prost::ProstCodec;
 
 use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
+use crate::order::Order;
+use crate::workload::Format;
 
 /// The name and number of a field in front of its bytes.
 const ENVELOPE: usize = 1024;
@@ -32,7 +34,8 @@ const ENVELOPE: usize = 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// The one of its compressions that makes small messages smallest.
 const COMPRESSION: CompressionEncoding = CompressionEncoding::Zstd;
-const PATH: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Echo");
+const ECHO: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Echo");
+const EXCHANGE: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Exchange");
 
 /// The peer `tonic`.
 #[derive(Debug)]
@@ -44,8 +47,6 @@ struct Echoed {
     #[prost(bytes = "bytes", tag = "1")]
     body: Bytes,
 }
-
-type Codec = ProstCodec<Echoed, Echoed>;
 
 impl Peer for Tonic {
     type Caller = EchoClient;
@@ -79,20 +80,28 @@ impl Peer for Tonic {
 #[derive(Clone)]
 pub(crate) struct EchoClient(client::Grpc<Channel>);
 
+impl EchoClient {
+    async fn unary<M>(&mut self, path: PathAndQuery, message: M) -> Result<M, Error>
+    where
+        M: prost::Message + Default + 'static,
+    {
+        self.0.ready().await?;
+        let codec = ProstCodec::<M, M>::default();
+        let response = self.0.unary(Request::new(message), path, codec).await?;
+        Ok(response.into_inner())
+    }
+}
+
 impl Caller for EchoClient {
     type Reply = Bytes;
 
     async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
-        self.0.ready().await?;
-        let request = Request::new(Echoed {
-            body: payload.clone(),
-        });
-        Ok(self
-            .0
-            .unary(request, PATH, Codec::default())
-            .await?
-            .into_inner()
-            .body)
+        let body = payload.clone();
+        Ok(self.unary(ECHO, Echoed { body }).await?.body)
+    }
+
+    async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
+        self.unary(EXCHANGE, order).await
     }
 }
 
@@ -113,26 +122,48 @@ impl Service<http::Request<Body>> for EchoServer {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let method = EchoMethod(self.0);
-        Box::pin(async move {
-            // Answers are compressed only for a client that says it accepts that.
-            let mut grpc = server::Grpc::new(Codec::default())
-                .max_decoding_message_size(MAX_BODY + ENVELOPE)
-                .accept_compressed(COMPRESSION)
-                .send_compressed(COMPRESSION);
-            Ok(grpc.unary(method, request).await)
-        })
+        if *request.uri().path() == *EXCHANGE.path() {
+            unary(request, |order: Order| order)
+        } else {
+            let handler = self.0;
+            unary(request, move |Echoed { body }| Echoed {
+                body: handler.answer(body),
+            })
+        }
     }
 }
 
-struct EchoMethod(Handler);
+/// What `tonic-build` writes once for each method.
+fn unary<M, F>(
+    request: http::Request<Body>,
+    answer: F,
+) -> BoxFuture<http::Response<Body>, Infallible>
+where
+    M: prost::Message + Default + 'static,
+    F: Fn(M) -> M + Send + Sync + 'static,
+{
+    Box::pin(async move {
+        // Answers are compressed only for a client that says it accepts that.
+        let mut grpc = server::Grpc::new(ProstCodec::<M, M>::default())
+            .max_decoding_message_size(MAX_BODY + ENVELOPE)
+            .accept_compressed(COMPRESSION)
+            .send_compressed(COMPRESSION);
+        Ok(grpc.unary(Method(answer), request).await)
+    })
+}
 
-impl UnaryService<Echoed> for EchoMethod {
-    type Response = Echoed;
-    type Future = BoxFuture<Response<Echoed>, Status>;
+struct Method<F>(F);
 
-    fn call(&mut self, request: Request<Echoed>) -> Self::Future {
-        let body = self.0.answer(request.into_inner().body);
-        Box::pin(ready(Ok(Response::new(Echoed { body }))))
+impl<M, F> UnaryService<M> for Method<F>
+where
+    M: prost::Message + 'static,
+    F: Fn(M) -> M,
+{
+    type Response = M;
+    type Future = BoxFuture<Response<M>, Status>;
+
+    fn call(&mut self, request: Request<M>) -> Self::Future {
+        let answer = (self.0)(request.into_inner());
+        Box::pin(ready(Ok(Response::new(answer))))
     }
 }

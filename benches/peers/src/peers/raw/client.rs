@@ -12,9 +12,13 @@ use slab::Slab;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
+use super::batch::{self, Answers, Batches};
 use super::frames::{self, Frames};
 use crate::Error;
 use crate::peers::Caller;
+
+/// Messages without an answer find no room while as many bytes wait to be written.
+const MAX_OUT: usize = 1024 * 1024;
 
 /// A clone of the one connection.
 #[derive(Clone)]
@@ -26,6 +30,9 @@ struct Shared {
     /// Encoded requests that no write has taken yet.
     out: Vec<u8>,
     calls: Slab<Slot>,
+    batches: Batches,
+    /// Whether callers send what has no answer: then more of it is likely to follow.
+    notifies: bool,
     /// The driver, while it waits for something to write.
     idle_driver: Option<Waker>,
     closed: bool,
@@ -65,19 +72,12 @@ impl Connection {
         payload: &[u8],
         id: &mut Option<usize>,
     ) -> Poll<Result<Vec<u8>, Error>> {
-        let mut shared = lock(&self.0);
-        if shared.closed {
-            return Poll::Ready(Err("the connection is closed".into()));
-        }
+        let mut shared = self.open()?;
         let Some(sent) = *id else {
             let key = shared.calls.insert(Slot::Waiting(cx.waker().clone()));
             frames::put(&mut shared.out, key as u64, payload);
             *id = Some(key);
-            let driver = shared.idle_driver.take();
-            drop(shared);
-            if let Some(driver) = driver {
-                driver.wake();
-            }
+            give_to_driver(shared);
             return Poll::Pending;
         };
         match &mut shared.calls[sent] {
@@ -92,6 +92,31 @@ impl Connection {
             }
         }
     }
+
+    fn poll_batch(
+        &self,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+        count: usize,
+        key: &mut Option<usize>,
+    ) -> Poll<Result<Answers, Error>> {
+        let mut shared = self.open()?;
+        if let Some(key) = *key {
+            return shared.batches.poll(key, cx.waker()).map(Ok);
+        }
+        let Shared { batches, out, .. } = &mut *shared;
+        *key = Some(batches.start(out, payload, count, cx.waker()));
+        give_to_driver(shared);
+        Poll::Pending
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Shared>, Error> {
+        let shared = lock(&self.0);
+        if shared.closed {
+            return Err("the connection is closed".into());
+        }
+        Ok(shared)
+    }
 }
 
 impl Caller for Connection {
@@ -100,6 +125,28 @@ impl Caller for Connection {
     async fn call(&mut self, payload: &Bytes) -> Result<Vec<u8>, Error> {
         let mut id = None;
         poll_fn(|cx| self.poll_call(cx, payload, &mut id)).await
+    }
+
+    fn notify(&mut self, payload: &Bytes) -> Result<bool, Error> {
+        let mut shared = self.open()?;
+        if shared.out.len() >= MAX_OUT {
+            return Ok(false);
+        }
+        frames::put(&mut shared.out, frames::ONE_WAY, payload);
+        shared.notifies = true;
+        give_to_driver(shared);
+        Ok(true)
+    }
+
+    async fn batch(&mut self, payload: &Bytes, count: usize) -> Result<(), Error> {
+        let mut key = None;
+        let answers = poll_fn(|cx| self.poll_batch(cx, payload, count, &mut key)).await?;
+        let all_echo = answers.iter().all(|answer| answer.len() == payload.len());
+        if all_echo {
+            Ok(())
+        } else {
+            Err("not an echo".into())
+        }
     }
 }
 
@@ -135,9 +182,16 @@ impl Driver {
         let Poll::Ready(read) = self.frames.poll_fill(cx, &mut self.stream)? else {
             return Ok(Poll::Pending);
         };
+        let mut shared = None;
         while let Some((id, payload)) = self.frames.next() {
-            self.answers.push((id as usize, payload.to_vec()));
+            if batch::is_of_batch(id) {
+                let shared = shared.get_or_insert_with(|| lock(&self.shared));
+                self.wakers.extend(shared.batches.answer(id, payload));
+            } else {
+                self.answers.push((id as usize, payload.to_vec()));
+            }
         }
+        drop(shared);
         if !self.answers.is_empty() {
             let mut shared = lock(&self.shared);
             for (id, answer) in self.answers.drain(..) {
@@ -178,7 +232,8 @@ impl Driver {
             shared.idle_driver = Some(cx.waker().clone());
             return false;
         }
-        if shared.calls.len() > 1 && !mem::replace(&mut self.yielded, true) {
+        let in_company = shared.calls.len() > 1 || shared.notifies;
+        if in_company && !mem::replace(&mut self.yielded, true) {
             drop(shared);
             cx.waker().wake_by_ref();
             return false;
@@ -196,6 +251,16 @@ impl Driver {
                 waker.wake_by_ref();
             }
         }
+        shared.batches.wakers().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// Gives the lock back, and wakes the driver if it waits for something to write.
+fn give_to_driver(mut shared: MutexGuard<'_, Shared>) {
+    let driver = shared.idle_driver.take();
+    drop(shared);
+    if let Some(driver) = driver {
+        driver.wake();
     }
 }
 

@@ -16,6 +16,8 @@ const READ: usize = 64 * 1024;
 const LEN: usize = 4;
 /// The call's number.
 const ID: usize = 8;
+/// The number of a message that has no answer.
+pub(super) const ONE_WAY: u64 = u64::MAX;
 /// A longer frame is an error.
 const MAX_FRAME: usize = LEN + ID + MAX_BODY;
 

@@ -3,8 +3,10 @@
 //! Frames are `u32 length of the rest | u64 id | payload`, little-endian. The server has one task per connection,
 //! which echoes every whole frame of a read into one buffer and writes that once. The client encodes into a buffer
 //! that its callers share; one task per connection reads and writes, and before it writes it yields once, so that
-//! every caller that is about to call joins the same write.
+//! every caller that is about to call joins the same write. A task that has many calls at once encodes them under one
+//! lock and is woken once. A message without an answer has a number of its own kind, which the server only counts.
 
+mod batch;
 mod client;
 mod frames;
 mod server;
