@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`router`] | method name → handler | [`Router`], what a [`Handler`](router::Handler) is, and its arguments |
 //! | [`layers`] | policy | [`from_tower`], by which tower's layers and ours understand each other |
 //! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
@@ -127,6 +128,7 @@ pub mod codec;
 pub mod conn;
 pub mod layers;
 pub mod message;
+pub mod router;
 pub mod server;
 pub mod transport;
 pub mod wire;
@@ -141,6 +143,7 @@ pub use self::{
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    router::Router,
     server::{Server, ServerHandle},
     transport::{Address, Endpoint},
 };
