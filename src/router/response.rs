@@ -85,7 +85,10 @@ pub struct Encoder(Encoding);
 
 impl Encoder {
     pub(super) fn of(request: &Request) -> Self {
-        Self(request.encoding())
+        Self(match request.encoding() {
+            Encoding::RAW => request.body().encoding(),
+            encoding => encoding,
+        })
     }
 
     /// The encoding of this answer's values.
