@@ -1,5 +1,7 @@
 //! From a request to the arguments of a handler.
 
+use std::{error::Error as _, iter};
+
 use serde::de::DeserializeOwned;
 
 use super::coding;
@@ -100,12 +102,11 @@ impl<T: FromRequest<S>, S> Last<ViaRequest, S> for T {
 impl<T: DeserializeOwned + 'static, S> Last<ViaValue, S> for T {
     fn last(request: Request, _: &S) -> Result<Self, Error> {
         coding::decode(request.body()).map_err(|error| {
-            let text = format!(
-                "the body of a call of {:?} is not its argument `{}`",
-                request.method(),
-                short_name::<T>()
-            );
-            Error::new(Kind::Invalid, text).with_source(error)
+            let (name, method) = (short_name::<T>(), request.method());
+            // Causes mostly do not travel, and the caller is who can do something about these.
+            let why = in_a_line(&error);
+            let text = format!("the argument `{name}` of {method:?} cannot be decoded: {why}");
+            Error::new(Kind::Invalid, text)
         })
     }
 }
@@ -149,6 +150,15 @@ fn refused(error: Error) -> Error {
             .with_origin(Origin::Local)
             .with_execution(Execution::NotStarted),
     }
+}
+
+fn in_a_line(error: &Error) -> String {
+    let mut text = error.to_string();
+    for cause in iter::successors(error.source(), |&cause| cause.source()) {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+    }
+    text
 }
 
 /// The name of a type without the modules that it and its parameters are in.
