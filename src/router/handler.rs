@@ -19,9 +19,9 @@ use crate::{Error, Request, Response, RpcService};
     message = "`{Self}` is not a handler",
     label = "not a handler",
     note = "all arguments but the last are `FromRequestParts`: `Peer`, `Address`, `Metadata`, `Method`, `Deadline`, `State<T>`, `Extension<T>`",
-    note = "the last may also be the value that the call carries, which is `DeserializeOwned`, or the `Request`",
+    note = "the last may also be the value that the call carries, which is `DeserializeOwned`, or the `Request`; several values are one tuple or one struct",
     note = "it returns nothing, a value, or a `Result` of one and an error that is `Into<steeple::Error>`; a value of one's own without a `Result` is in a `Reply`",
-    note = "it is `Send + Sync + 'static`, and so is what it captures; the future of an `async` one is `Send`"
+    note = "it is `Send + Sync + 'static`, and so is what it captures; the future of an `async` one is `Send`; one that captures is `move |x| async move {{ … }}`"
 )]
 pub trait Handler<M, S>: Sized {
     /// This handler, to be run by the default policy.

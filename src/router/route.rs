@@ -25,7 +25,7 @@ use crate::{Error, Request, Response, RpcService};
 /// Made by the methods of [`Handler`](super::Handler).
 #[must_use = "a route does nothing until it is given to a router"]
 pub struct Route<S = ()> {
-    make: Arc<dyn Fn(&S, Conduct) -> Arc<Leaf> + Send + Sync>,
+    make: Arc<Make<S>>,
     conduct: Conduct,
     layers: Vec<AnyLayer>,
 }
@@ -46,6 +46,9 @@ pub(super) enum Target {
 pub(super) type AnyService = BoxCloneSyncService<Request, Response, Error>;
 
 pub(super) type AnyLayer = Arc<dyn Fn(RouteService) -> RouteService + Send + Sync>;
+
+/// Gives a handler its state.
+type Make<S> = dyn Fn(&S, Conduct) -> Arc<Leaf> + Send + Sync;
 
 /// How a handler is run.
 #[derive(Clone, Copy, Debug, Default)]

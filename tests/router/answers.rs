@@ -45,7 +45,10 @@ async fn a_body_that_is_not_the_argument_is_named_and_not_started() {
     );
     let bodies = [
         (request("Double", "text").into_body(), "raw bytes"),
-        (request("Double", [1, 2]).into_body(), "cannot be decoded as json: "),
+        (
+            request("Double", [1, 2]).into_body(),
+            "cannot be decoded as json: ",
+        ),
         (cut_short, "EOF"),
         (Body::encoded("x".into(), Encoding::new(99)), "no codec"),
         (Body::empty(), "raw bytes"),

@@ -17,7 +17,10 @@ use steeple::{
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};
 
-use crate::{ask, client, raw, request, send, support::soon};
+use crate::{
+    ask, client, raw, request, send,
+    support::{settle, soon},
+};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Args {
@@ -98,13 +101,11 @@ async fn what_comes_beside_the_body_is_found_by_its_type() {
         address: Address,
         method: Method,
         metadata: Metadata,
-        cx: Context,
         Deadline(deadline): Deadline,
         Extension(extension): Extension<&'static str>,
         text: String,
     ) -> String {
         assert_eq!(peer.address(), Some(&address));
-        assert_eq!(cx.deadline(), deadline);
         let left = deadline.unwrap() - Instant::now();
         assert!(left <= Duration::from_secs(2), "{left:?}");
         let colour = metadata.get_str("colour").unwrap();
@@ -137,6 +138,24 @@ async fn a_handler_calls_the_peer_back_and_keeps_values_with_the_connection() {
     assert_eq!(ask(&mine, "Who", ()).await, ok(Some("ann".to_owned())));
     assert_eq!(ask(&other, "Who", ()).await, ok(None::<String>));
     assert_eq!(ask(&mine, "LogIn", "bob").await, ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_values_of_a_connection_go_with_it_also_if_they_hold_its_peer() {
+    let kept = Arc::new(());
+    let value = kept.clone();
+    let keep = move |peer: Peer, cx: Context| {
+        assert_eq!(cx.method(), "Keep");
+        peer.values().insert((value.clone(), peer.clone()));
+    };
+    let router = Router::new().route("Keep", keep);
+    let channel = client(router.clone());
+    let before = Arc::strong_count(&kept);
+    assert_eq!(ask(&channel, "Keep", ()).await, ok(()));
+    assert_eq!(Arc::strong_count(&kept), before + 1);
+    soon(channel.drain()).await;
+    settle().await;
+    assert_eq!(Arc::strong_count(&kept), before);
 }
 
 #[tokio::test(start_paused = true)]

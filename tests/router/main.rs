@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allocations;
 mod answers;
 mod arguments;
 mod building;

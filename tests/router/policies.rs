@@ -8,9 +8,9 @@ use std::{
 };
 
 use futures_util::poll;
-use steeple::{Execution, Kind, Options, Router, router::Handler};
+use steeple::{Error, Execution, Kind, Options, Response, Router, router::Handler};
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::{
     ask, client, is_alive, refusal, request as value,
@@ -77,7 +77,11 @@ async fn is_in_place(client: &mut RawPeer, id: u32, method: &str) -> bool {
 
 #[tokio::test]
 async fn a_route_that_keeps_its_thread_is_moved_off_once_that_is_seen() {
-    let router = Router::new().route("Burn", burn).route("Other", || ());
+    // A service, which is never moved off.
+    let other = service_fn(async |_| Ok::<_, Error>(Response::default()));
+    let router = Router::new()
+        .route("Burn", burn)
+        .route_service("Other", other);
     let (mut client, _server) = serve(Options::new(), router);
     client.shake_hands().await;
     assert!(is_in_place(&mut client, 2, "Burn").await);
