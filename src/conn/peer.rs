@@ -81,7 +81,7 @@ impl Peer {
     ///     Ok(user.ok_or_else(|| Error::new(Kind::Unauthenticated, "log in first"))?.0)
     /// }
     ///
-    /// let router = steeple::Router::new().route("LogIn", log_in).route("WhoAmI", who_am_i);
+    /// let router: steeple::Router = steeple::Router::new().route("LogIn", log_in).route("WhoAmI", who_am_i);
     /// ```
     pub fn values(&self) -> &Values {
         self.shared.values()

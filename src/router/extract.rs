@@ -31,7 +31,7 @@ use crate::{Body, Error, Execution, Kind, Origin, Request};
 ///     format!("{name} of {tenant}")
 /// }
 ///
-/// let router = Router::new().route("Greet", greet);
+/// let router: Router = Router::new().route("Greet", greet);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler, unless it is the last",

@@ -22,7 +22,7 @@
 //! }
 //!
 //! let counts = Counts::default();
-//! let router = Router::new()
+//! let router: Router = Router::new()
 //!     .route("Count", count)
 //!     .nest("Arith", Router::new().route("Multiply", multiply))
 //!     .route("Hash", (|text: String| text.len()).blocking())
@@ -55,7 +55,7 @@
 //! ```
 //! # use steeple::{Address, Error, Metadata, Peer, Request, Response, Router, router::{Deadline, Reply}};
 //! # #[derive(serde::Deserialize, serde::Serialize)] struct Args; #[derive(serde::Serialize)] struct User;
-//! # #[derive(Debug)] struct NotFound; impl From<NotFound> for Error { fn from(_: NotFound) -> Self { todo!() } }
+//! # #[derive(Debug)] struct NotFound; impl From<NotFound> for Error { fn from(_: NotFound) -> Self { Self::application(1, "not found") } }
 //! async fn nothing() {}
 //! async fn value(args: Args) -> u64 { 1 }
 //! async fn own_value(args: Args) -> Reply<User> { Reply(User) }

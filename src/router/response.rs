@@ -45,7 +45,7 @@ use crate::{Body, Encoding, Error, Request, Response};
 ///     }
 /// }
 ///
-/// let router = Router::new().route("Price", || Quote { cents: 250 });
+/// let router: Router = Router::new().route("Price", || Quote { cents: 250 });
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that a handler returns",
