@@ -80,15 +80,43 @@ impl RouteFuture {
         }
     }
 
-    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+    /// Begins when it may, and polls for the first time.
+    fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        if let State::New(call) = &mut self.state {
+            if let Some(turn) = &self.turn {
+                ready!(turn.poll(cx));
+            }
+            ready!(call.poll_moved(cx));
+        }
+        let State::New(call) = mem::replace(&mut self.state, State::Ended(None)) else {
+            unreachable!("only a new call is polled as one")
+        };
+        let leaf = &call.leaf;
+        match leaf.conduct.run {
+            Run::InPlace => leaf.pace.watch(|| {
+                self.state = leaf.endpoint.start(call.request).into();
+                self.poll_state(cx)
+            }),
+            Run::Spawned => {
+                self.state = leaf.endpoint.start(call.request).into();
+                self.poll_state(cx)
+            }
+            Run::Blocking => {
+                self.state = State::Blocking(call.block(self.turn.take()));
+                self.poll_state(cx)
+            }
+        }
+    }
+
+    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
         match &mut self.state {
+            State::New(_) => self.poll_new(cx),
             State::Running(handler) => handler.as_mut().poll(cx),
             State::Blocking(handler) => handler.poll(cx),
             State::Service(service) => Pin::new(service).poll(cx),
             State::Ended(result) => {
                 Poll::Ready(result.take().expect("not polled after it was ready"))
             }
-            State::New(_) => unreachable!("it has begun"),
         }
     }
 }
@@ -97,36 +125,9 @@ impl Future for RouteFuture {
     type Output = Result<Response, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let me = &mut *self;
-        let polled = if let State::New(call) = &mut me.state {
-            if let Some(turn) = &me.turn {
-                ready!(turn.poll(cx));
-            }
-            ready!(call.poll_moved(cx));
-            let State::New(call) = mem::replace(&mut me.state, State::Ended(None)) else {
-                unreachable!("it is new")
-            };
-            let leaf = &call.leaf;
-            match leaf.conduct.run {
-                Run::InPlace => leaf.pace.watch(|| {
-                    me.state = leaf.endpoint.start(call.request).into();
-                    me.poll_begun(cx)
-                }),
-                Run::Spawned => {
-                    me.state = leaf.endpoint.start(call.request).into();
-                    me.poll_begun(cx)
-                }
-                Run::Blocking => {
-                    me.state = State::Blocking(call.block(me.turn.take()));
-                    me.poll_begun(cx)
-                }
-            }
-        } else {
-            me.poll_begun(cx)
-        };
-        let result = ready!(polled);
-        me.state = State::Ended(None);
-        me.turn = None;
+        let result = ready!(self.poll_state(cx));
+        self.state = State::Ended(None);
+        self.turn = None;
         Poll::Ready(result)
     }
 }
