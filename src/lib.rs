@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
+//! | [`router`] | method name → handler | [`Router`], what a [`Handler`](router::Handler) is, and its arguments |
 //! | [`layers`] | policy | [`from_tower`], by which tower's layers and ours understand each other |
 //! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
@@ -92,7 +93,8 @@
 //! | a wait for the state of a connection, or a [`ping`](Peer::ping) | nothing |
 //!
 //! The other side of the first line: **a handler is dropped** at an `await` when its caller cancels, or its
-//! deadline passes. What has to run to its end goes into a task of its own.
+//! deadline passes. What has to run to its end goes into a task of its own, or is a plain function that is
+//! [`blocking`](router::Handler::blocking).
 //!
 //! # Defaults
 //!
@@ -106,6 +108,7 @@
 //! | a drain | 30 s | [`Options::drain_grace`] |
 //! | calls under way on a connection | 65 536 | [`Options::max_calls`] |
 //! | calls that wait for it | 32 768, then the oldest fails | [`Options::max_pending`], [`Options::overflow`] |
+//! | a handler, polled where its request comes in | 20 µs, then it gets a task | [a policy for its route](router#where-a-handler-runs) |
 //! | the longest body | 64 MiB | [`Limits::max_message`](wire::native::Limits::max_message) |
 //!
 //! The reasons stand where these are set. All queues of a connection and their bounds: [`conn`](conn#queues).
@@ -127,6 +130,7 @@ pub mod codec;
 pub mod conn;
 pub mod layers;
 pub mod message;
+pub mod router;
 pub mod server;
 pub mod transport;
 pub mod wire;
@@ -141,6 +145,7 @@ pub use self::{
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    router::Router,
     server::{Server, ServerHandle},
     transport::{Address, Endpoint},
 };

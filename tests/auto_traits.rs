@@ -2,9 +2,10 @@
 
 use steeple::{
     Body, Channel, Connection, Connector, Endpoint, Error, Metadata, Options, Peer, Request,
-    Response, ResponseFuture, Server, ServerHandle,
+    Response, ResponseFuture, Router, Server, ServerHandle,
     client::Connecting,
     conn::{Builder, Unserved},
+    router::{Route, RouteFuture, RouteService},
     transport::{Dialing, TcpDialer, TcpListener, mem::MemStream},
 };
 use tokio::net::TcpStream;
@@ -28,11 +29,15 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<Request>();
     send_sync::<Response>();
     send_sync::<ResponseFuture>();
+    send_sync::<Route<String>>();
+    send_sync::<RouteService>();
+    send_sync::<Router>();
     send_sync::<Server>();
     send_sync::<ServerHandle>();
     send_sync::<TcpDialer>();
     send_sync::<TcpListener>();
     send::<Connecting>();
+    send::<RouteFuture>();
     send::<Dialing<TcpStream>>();
 }
 

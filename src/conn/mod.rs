@@ -57,6 +57,7 @@ mod state;
 mod stats;
 mod told;
 mod unserved;
+mod values;
 mod waiting;
 
 pub use self::{
@@ -68,4 +69,5 @@ pub use self::{
     service::RpcService,
     stats::{Outcomes, Stats},
     unserved::Unserved,
+    values::Values,
 };

@@ -16,6 +16,7 @@ use super::{
     response_future::ResponseFuture,
     shared::{Shared, Status},
     stats::Stats,
+    values::Values,
 };
 use crate::{Body, Error, Request, Response, transport::Address};
 
@@ -61,6 +62,29 @@ impl Peer {
     /// What the transport calls the other end; `None` where it has no name.
     pub fn address(&self) -> Option<&Address> {
         self.shared.address()
+    }
+
+    /// What services keep with this connection, such as who the peer has shown itself to be.
+    ///
+    /// ```
+    /// use steeple::{Error, Kind, Peer};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// async fn log_in(peer: Peer, name: String) {
+    ///     peer.values().insert(User(name));
+    /// }
+    ///
+    /// async fn who_am_i(peer: Peer) -> Result<String, Error> {
+    ///     let user = peer.values().get::<User>();
+    ///     Ok(user.ok_or_else(|| Error::new(Kind::Unauthenticated, "log in first"))?.0)
+    /// }
+    ///
+    /// let router: steeple::Router = steeple::Router::new().route("LogIn", log_in).route("WhoAmI", who_am_i);
+    /// ```
+    pub fn values(&self) -> &Values {
+        self.shared.values()
     }
 
     /// How many calls wait to be sent or to be answered. A balancer compares these.

@@ -22,6 +22,7 @@ use super::{
     leavings::Leavings,
     mailbox::Mailbox,
     outbox::{Outbox, Phase, Wish},
+    values::Values,
 };
 use crate::{Body, Error, Kind, Request, Response, transport::Address};
 
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     /// Whether the age of calls matters, so that each reads the clock.
     ages: bool,
     pings: Mutex<Pings>,
+    values: Values,
 }
 
 /// How far a connection is, as its handles see it.
@@ -70,11 +72,16 @@ impl Shared {
             address,
             ages,
             pings: Mutex::default(),
+            values: Values::new(),
         }
     }
 
     pub(super) fn address(&self) -> Option<&Address> {
         self.address.as_ref()
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.values
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -98,6 +105,7 @@ impl Shared {
             let waiting = mem::take(&mut self.pings().waiting);
             // Past the lock: it wakes those who wait.
             drop(waiting);
+            self.values.close();
         }
     }
 

@@ -25,6 +25,16 @@ const STEEPLE: Table = &[
     ("layers", &["message", "conn"]),
     ("client", &["message", "wire", "codec", "transport", "conn"]),
     ("server", &["message", "wire", "codec", "transport", "conn"]),
+    (
+        "router",
+        &[
+            "message",
+            "wire::numbers",
+            "codec",
+            "transport::Address",
+            "conn",
+        ],
+    ),
 ];
 
 const LAYERS: Table = &[

@@ -1,0 +1,209 @@
+//! A call of one route.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    panic::resume_unwind,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, spawn_blocking},
+};
+use tower::util::Oneshot;
+
+use super::{
+    route::{Answering, AnyService, Leaf, Run, Started, Target},
+    turns::Turn,
+};
+use crate::{Error, Execution, Kind, Request, Response};
+
+/// The answer of a route. Nothing is done before it is first polled.
+///
+/// To drop it drops the handler. A [`blocking`](super::Handler::blocking) one that has begun runs to its end.
+#[must_use = "a call does nothing until its future is polled"]
+pub struct RouteFuture {
+    state: State,
+    /// Left when the handler is gone. One that blocks takes it along.
+    turn: Option<Turn>,
+}
+
+enum State {
+    /// The arguments have not been looked at.
+    New(Call),
+    /// The future of an `async` handler.
+    Running(Answering),
+    /// A handler on a thread that may block.
+    Blocking(Blocking),
+    /// A service that was given to the router, or a layer.
+    Service(Oneshot<AnyService, Request>),
+    /// There is an answer, until it is taken.
+    Ended(Option<Result<Response, Error>>),
+}
+
+struct Call {
+    leaf: Arc<Leaf>,
+    request: Request,
+    /// Whether the poll in which the request came in was let pass.
+    moved: bool,
+}
+
+/// Keeps a handler that has not begun from beginning when nobody waits for it any more.
+struct Blocking(JoinHandle<Result<Response, Error>>);
+
+impl RouteFuture {
+    pub(super) fn new(target: &Target, request: Request) -> Self {
+        match target {
+            Target::Handler(leaf) => Self {
+                turn: leaf.conduct.ordered.then(|| Turn::of(&request)).flatten(),
+                state: State::New(Call {
+                    leaf: leaf.clone(),
+                    request,
+                    moved: false,
+                }),
+            },
+            Target::Service(service) => Self {
+                turn: None,
+                state: State::Service(Oneshot::new(service.clone(), request)),
+            },
+        }
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Self {
+            state: State::Ended(Some(Err(error))),
+            turn: None,
+        }
+    }
+
+    /// Begins when it may, and polls for the first time.
+    fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        if let State::New(call) = &mut self.state {
+            if let Some(turn) = &self.turn {
+                ready!(turn.poll(cx));
+            }
+            ready!(call.poll_moved(cx));
+        }
+        let State::New(call) = mem::replace(&mut self.state, State::Ended(None)) else {
+            unreachable!("only a new call is polled as one")
+        };
+        let leaf = &call.leaf;
+        match leaf.conduct.run {
+            Run::InPlace => leaf.pace.watch(|| {
+                self.state = leaf.endpoint.start(call.request).into();
+                self.poll_state(cx)
+            }),
+            Run::Spawned => {
+                self.state = leaf.endpoint.start(call.request).into();
+                self.poll_state(cx)
+            }
+            Run::Blocking => {
+                self.state = State::Blocking(call.block(self.turn.take()));
+                self.poll_state(cx)
+            }
+        }
+    }
+
+    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        match &mut self.state {
+            State::New(_) => self.poll_new(cx),
+            State::Running(handler) => handler.as_mut().poll(cx),
+            State::Blocking(handler) => handler.poll(cx),
+            State::Service(service) => Pin::new(service).poll(cx),
+            State::Ended(result) => {
+                Poll::Ready(result.take().expect("not polled after it was ready"))
+            }
+        }
+    }
+}
+
+impl Future for RouteFuture {
+    type Output = Result<Response, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.poll_state(cx));
+        self.state = State::Ended(None);
+        self.turn = None;
+        Poll::Ready(result)
+    }
+}
+
+impl Call {
+    /// Pending once if the handler is not to begin in the poll in which its request came in. Whoever polls a
+    /// call for the first time – a connection, in place – then gives it a task.
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let moves = match self.leaf.conduct.run {
+            Run::InPlace => self.leaf.pace.is_slow(),
+            Run::Spawned => true,
+            Run::Blocking => false,
+        };
+        if self.moved || !moves {
+            return Poll::Ready(());
+        }
+        self.moved = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn block(self, turn: Option<Turn>) -> Blocking {
+        Blocking(spawn_blocking(move || {
+            let result = match self.leaf.endpoint.start(self.request) {
+                Started::Done(result) => result,
+                Started::Later(handler) => Handle::current().block_on(handler),
+            };
+            drop(turn);
+            result
+        }))
+    }
+}
+
+impl Blocking {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        let ended = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(ended.unwrap_or_else(|error| {
+            match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(stopped) => Err(Error::new(Kind::Unavailable, "the runtime shuts down")
+                    .with_execution(Execution::NotStarted)
+                    .with_source(stopped)),
+            }
+        }))
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl From<Started> for State {
+    fn from(started: Started) -> Self {
+        match started {
+            Started::Done(result) => Self::Ended(Some(result)),
+            Started::Later(handler) => Self::Running(handler),
+        }
+    }
+}
+
+impl fmt::Debug for RouteFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteFuture")
+            .field(
+                "state",
+                &match self.state {
+                    State::New(_) => "new",
+                    State::Running(_) => "running",
+                    State::Blocking(_) => "blocking",
+                    State::Service(_) => "service",
+                    State::Ended(_) => "ended",
+                },
+            )
+            .field("turn", &self.turn)
+            .finish()
+    }
+}
