@@ -136,7 +136,7 @@ pub use steeple_layers::{
 };
 
 pub use self::{
-    client::{Channel, Connector},
+    client::{Batch, Channel, Client, Connector, DefaultStack, Item, Started},
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
