@@ -36,6 +36,39 @@ pub struct ClientBuilder<C = DefaultCodec, K = Connector> {
     settings: Settings,
 }
 
+#[cfg(any(feature = "bincode", feature = "json"))]
+impl Client {
+    /// Dials, and returns a client with the default stack, as [`ClientBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the first dial fails.
+    pub async fn connect<E>(endpoint: E) -> Result<Self, Error>
+    where
+        E: TryInto<Endpoint>,
+        E::Error: Into<InvalidEndpoint>,
+    {
+        Self::builder().connect(endpoint).await
+    }
+
+    /// A client with the default stack that dials when it is first used, as [`ClientBuilder::connect_lazy`].
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint.
+    pub fn connect_lazy<E>(endpoint: E) -> Result<Self, Error>
+    where
+        E: TryInto<Endpoint>,
+        E::Error: Into<InvalidEndpoint>,
+    {
+        Self::builder().connect_lazy(endpoint)
+    }
+
+    /// A client with the default stack, its settings first.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new(DefaultCodec)
+    }
+}
+
 impl<C: Codec> ClientBuilder<C> {
     /// The defaults, with a codec.
     pub fn new(codec: C) -> Self {

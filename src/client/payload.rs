@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Body, Codec, Error, Response,
-    codec::{Arena, decode, encode_borrowed},
+    codec::{Arena, decode_owned, encode_borrowed},
 };
 
 /// What a call takes as its arguments: **a reference to a value**, which the client's codec encodes, or **a body
@@ -75,7 +75,7 @@ pub(super) mod sealed {
     impl<T: DeserializeOwned + 'static> Answer for T {
         fn from_response<C: Codec>(response: Response<Body>, codec: &C) -> Result<Self, Error> {
             // The handler has run, whatever became of its answer.
-            decode(codec, response.body()).map_err(Error::executed)
+            decode_owned(codec, response.into_body()).map_err(Error::executed)
         }
     }
 

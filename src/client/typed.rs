@@ -2,12 +2,11 @@
 
 use tower_service::Service;
 
-use super::{Answer, Batch, Call, ClientBuilder, DefaultStack, Payload};
+use super::{Answer, Batch, Call, DefaultStack, Payload};
 use crate::{
-    Body, Codec, Endpoint, Error, Method, Request, Response,
+    Body, Codec, Error, Method, Request, Response,
     codec::{Arena, DefaultCodec},
     conn::RpcService,
-    transport::InvalidEndpoint,
 };
 
 /// Calls with values, over any tower [`Service`] from [`Request`] to [`Response`].
@@ -59,39 +58,6 @@ pub struct Client<S = DefaultStack, C = DefaultCodec> {
     pub(super) service: S,
     pub(super) codec: C,
     arena: Arena,
-}
-
-#[cfg(any(feature = "bincode", feature = "json"))]
-impl Client {
-    /// Dials, and returns a client with the default stack, as [`ClientBuilder::connect`].
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
-    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the first dial fails.
-    pub async fn connect<E>(endpoint: E) -> Result<Self, Error>
-    where
-        E: TryInto<Endpoint>,
-        E::Error: Into<InvalidEndpoint>,
-    {
-        Self::builder().connect(endpoint).await
-    }
-
-    /// A client with the default stack that dials when it is first used, as [`ClientBuilder::connect_lazy`].
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint.
-    pub fn connect_lazy<E>(endpoint: E) -> Result<Self, Error>
-    where
-        E: TryInto<Endpoint>,
-        E::Error: Into<InvalidEndpoint>,
-    {
-        Self::builder().connect_lazy(endpoint)
-    }
-
-    /// A client with the default stack, its settings first.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::new(DefaultCodec)
-    }
 }
 
 #[cfg(any(feature = "bincode", feature = "json"))]

@@ -8,7 +8,7 @@ use tower::{ServiceBuilder, service_fn};
 
 use crate::{
     calculator, connect,
-    support::{Probe, dial, echo, settle, soon},
+    support::{Probe, call, dial, echo, one_way, response, settle, soon},
 };
 
 fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> (Kind, Execution) {
@@ -55,7 +55,7 @@ async fn who_runs_a_batch_is_woken_once() {
     }
     for id in ids {
         assert!(!run.is_woken());
-        server.send(crate::support::response(id)).await;
+        server.send(response(id)).await;
         settle().await;
     }
     assert!(run.is_woken());
@@ -280,6 +280,61 @@ async fn a_batch_on_a_closed_connection_is_refused() {
     let item = batch.call::<()>("echo", "").unwrap();
     assert_eq!(batch.run().await.unwrap_err().kind(), Kind::Closed);
     assert_eq!(kind(item.take()), (Kind::Closed, Execution::NotSent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_whose_connection_is_lost_keeps_what_was_answered() {
+    let (channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let batch = Client::new(channel).batch();
+    let answered = batch.call::<()>("a", "").unwrap();
+    let lost = batch.call::<()>("b", "").unwrap();
+    let run = tokio::spawn(batch.run().into_future());
+    let first = server.expect_request("a").await.id;
+    server.expect_request("b").await;
+    server.send(response(first)).await;
+    settle().await;
+    drop(server);
+    soon(run).await.unwrap().unwrap();
+    answered.take().unwrap();
+    let lost = kind(lost.take());
+    assert_eq!(lost, (Kind::Connection, Execution::MaybeExecuted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_bodies_of_a_batch_go_in_chunks_behind_its_small_calls() {
+    let (client, _server) = connect(Options::new(), echo());
+    let batch = client.batch();
+    let large: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
+    let items = [(); 3].map(|()| batch.call::<Vec<u8>>("echo", large.clone()).unwrap());
+    let small = batch.call::<String>("echo", "x").unwrap();
+    let run = tokio::spawn(batch.run().into_future());
+    assert_eq!(soon(small).await.unwrap(), "x");
+    assert!(!run.is_finished());
+    soon(run).await.unwrap().unwrap();
+    for item in items {
+        assert!(item.take().unwrap() == large);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_batch_that_would_have_to_wait_refuses_the_batch() {
+    let options = Options::new().write_buffer(1000);
+    let (channel, mut server) = dial(options);
+    server.shake_hands().await;
+    // The driver has had no turn, so this is still there.
+    channel.notify(call("note", [0; 1000])).unwrap();
+    let batch = Client::new(channel).batch();
+    let item = batch.call::<()>("a", "").unwrap();
+    batch.notify("b", "").unwrap();
+    let error = batch.run().await.unwrap_err();
+    assert!(
+        error.to_string().contains("write_buffer of 1000"),
+        "{error}"
+    );
+    assert_eq!(kind(item.take()), (Kind::Overflow, Execution::NotSent));
+    server.expect(one_way("note").body([0; 1000])).await;
+    server.expect_silence().await;
 }
 
 #[tokio::test(start_paused = true)]
