@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Body, Codec, Error, Execution, Kind, Method, Options, Peer, Request,
     codec::{Arena, DefaultCodec},
-    conn::{self, RpcService, Tray},
+    conn::{CallResult, RpcService, Tray},
 };
 
 /// Calls of any methods and types, collected first – by several tasks if need be – and sent together.
@@ -217,6 +217,9 @@ async fn run<S: RpcService + Send + 'static>(run: Run<S>) -> Result<(), Error> {
         timeout,
     } = run;
     let mut requests = mem::take(&mut collected.requests);
+    if requests.is_empty() {
+        return Ok(());
+    }
     let tray = &collected.tray.clone();
     if let Some(timeout) = timeout {
         let deadline = Instant::now().checked_add(timeout);
@@ -294,7 +297,7 @@ where
     }
 }
 
-fn deliver(tray: &Tray, number: u32, answer: conn::Answer) {
+fn deliver(tray: &Tray, number: u32, answer: CallResult) {
     let mut wakers = Vec::new();
     tray.deliver(number, answer, &mut wakers);
     wakers.into_iter().for_each(Waker::wake);

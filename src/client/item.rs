@@ -13,7 +13,7 @@ use super::Answer;
 use crate::{
     Codec, Error, Kind,
     codec::DefaultCodec,
-    conn::{self, Tray},
+    conn::{CallResult, Tray},
 };
 
 /// The answer to one call of a [`Batch`](super::Batch): [taken](Self::take) when the batch has run, or awaited by
@@ -52,7 +52,7 @@ impl<T: Answer, C: Codec> Item<T, C> {
         }
     }
 
-    fn decode(&self, answer: conn::Answer) -> Result<T, Error> {
+    fn decode(&self, answer: CallResult) -> Result<T, Error> {
         T::from_response(answer?, &self.codec)
     }
 }

@@ -43,6 +43,7 @@ impl<T: sealed::Payload> Payload for T {}
 
 impl<T: sealed::Answer> Answer for T {}
 
+/// What the two traits do, which nothing else can implement.
 pub(super) mod sealed {
     use super::*;
 

@@ -136,7 +136,7 @@ impl Reconnect {
         if let Some(dial) = state.dial.take() {
             dial.task.abort();
         }
-        state.channel.take()
+        state.channel.clone()
     }
 
     /// The connection that there is.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
@@ -81,19 +82,17 @@ impl DefaultStack {
         &mut self,
         requests: &mut [Request<Body>],
     ) -> Result<Channel, Error> {
-        let Some((first, rest)) = requests.split_first_mut() else {
-            return self.connection.channel(None, true).await;
-        };
-        self.settings.apply(first);
-        let cx = first.cx();
-        for request in rest {
-            // The deadline of all, by one look at the clock.
+        // One look at the clock for all of them.
+        let timeout = self.settings.timeout;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        for request in &mut *requests {
             if request.cx().deadline().is_none() {
-                request.cx_mut().set_deadline(cx.deadline());
+                request.cx_mut().set_deadline(deadline);
             }
         }
+        let first = requests.iter().filter_map(|it| it.cx().deadline()).min();
         self.connection
-            .channel(cx.deadline(), cx.is_fail_fast())
+            .channel(first, self.settings.fail_fast)
             .await
     }
 }

@@ -19,7 +19,7 @@ use super::{
     Answer,
     issue::{Ongoing, hand_over},
 };
-use crate::{Body, Codec, Error, Execution, Kind, Response, codec::DefaultCodec, conn};
+use crate::{Body, Codec, Error, Execution, Kind, Response, codec::DefaultCodec, conn::CallResult};
 
 /// A call that runs, made by [`Call::start`](super::Call::start): await it, cancel it, or let it go.
 ///
@@ -51,7 +51,7 @@ struct Outcome(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    answer: Option<conn::Answer>,
+    answer: Option<CallResult>,
     /// Handles that wait, by number: each at most once.
     wakers: Vec<(u64, Waker)>,
 }
@@ -125,7 +125,7 @@ impl Drop for Running {
 
 impl Outcome {
     /// The call has ended; what comes later changes nothing.
-    fn settle(&self, answer: conn::Answer) {
+    fn settle(&self, answer: CallResult) {
         let mut waiting = self.lock();
         if waiting.answer.is_some() {
             // What is dropped may be the user's.
@@ -139,7 +139,7 @@ impl Outcome {
     }
 
     /// A copy of the answer, or a promise to wake the handle of this number.
-    fn poll(&self, number: u64, waker: &Waker) -> Poll<conn::Answer> {
+    fn poll(&self, number: u64, waker: &Waker) -> Poll<CallResult> {
         let mut waiting = self.lock();
         if let Some(answer) = &waiting.answer {
             return Poll::Ready(answer.clone());

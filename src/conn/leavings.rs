@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::mailbox::{Answer, Recipient};
+use super::mailbox::{CallResult, Recipient};
 use crate::{Body, Request};
 
 /// What leaves the outbox, to be delivered, woken or dropped only when its lock is released: all of it may run code
@@ -20,7 +20,7 @@ pub(super) struct Leavings {
 
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<(Recipient, Answer)>,
+    deliveries: Vec<(Recipient, CallResult)>,
     /// Those whose results are delivered.
     wakers: Vec<Waker>,
     #[expect(
@@ -29,7 +29,7 @@ struct Rest {
     )]
     requests: Vec<Box<Request<Body>>>,
     bodies: Vec<Bytes>,
-    results: Vec<Answer>,
+    results: Vec<CallResult>,
 }
 
 impl Leavings {
@@ -39,7 +39,7 @@ impl Leavings {
     }
 
     /// Adds a result, to be delivered if somebody waits for it.
-    pub(super) fn deliver(&mut self, recipient: Option<Recipient>, result: Answer) {
+    pub(super) fn deliver(&mut self, recipient: Option<Recipient>, result: CallResult) {
         match recipient {
             Some(recipient) => self.rest().deliveries.push((recipient, result)),
             None => self.drop_result(result),
@@ -57,7 +57,7 @@ impl Leavings {
     }
 
     /// Adds a result that nobody waits for, to be dropped.
-    pub(super) fn drop_result(&mut self, result: Answer) {
+    pub(super) fn drop_result(&mut self, result: CallResult) {
         self.rest().results.push(result);
     }
 

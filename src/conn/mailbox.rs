@@ -10,7 +10,7 @@ use super::tray::Tray;
 use crate::{Body, Error, Response};
 
 /// What becomes of a call.
-pub(crate) type Answer = Result<Response<Body>, Error>;
+pub(crate) type CallResult = Result<Response<Body>, Error>;
 
 /// Who is given the answer to a call.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ enum Mail {
     /// Nothing has come yet, and this is whom to wake.
     Waited(Waker),
     /// The result, to be taken.
-    Here(Answer),
+    Here(CallResult),
     /// Nobody wants anything any more.
     Closed,
 }
 
 impl Recipient {
     /// Hands the answer over and notes whom to wake. To be called without any other lock.
-    pub(super) fn deliver(&self, answer: Answer, wakers: &mut Vec<Waker>) {
+    pub(super) fn deliver(&self, answer: CallResult, wakers: &mut Vec<Waker>) {
         match self {
             Self::Caller(mailbox) => wakers.extend(mailbox.deliver(answer)),
             Self::Batch(tray, number) => tray.deliver(*number, answer, wakers),
@@ -74,7 +74,7 @@ impl Mailbox {
     }
 
     /// The result, or a promise to wake whoever waits for it.
-    pub(super) fn poll(&self, waker: &Waker) -> Poll<Answer> {
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<CallResult> {
         // Dropped past the lock: it may run code of the user's.
         let _old;
         let mut mail = self.lock();
@@ -94,7 +94,7 @@ impl Mailbox {
 
     /// Puts the result in and returns whom to wake. To be called without any other lock: if nobody wants the
     /// result, it is dropped here.
-    pub(super) fn deliver(&self, result: Answer) -> Option<Waker> {
+    pub(super) fn deliver(&self, result: CallResult) -> Option<Waker> {
         let mut mail = self.lock();
         if let Mail::Closed = *mail {
             drop(mail);

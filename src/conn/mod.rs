@@ -71,4 +71,4 @@ pub use self::{
     stats::{Outcomes, Stats},
     unserved::Unserved,
 };
-pub(crate) use self::{mailbox::Answer, tray::Tray};
+pub(crate) use self::{mailbox::CallResult, tray::Tray};

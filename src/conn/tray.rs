@@ -6,7 +6,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::mailbox::Answer;
+use super::mailbox::CallResult;
 use crate::Error;
 
 /// One place for each call of a batch, by number.
@@ -29,7 +29,7 @@ enum Place {
     /// Nothing has come, and this is whom to wake.
     Missing(Option<Waker>),
     /// The answer, to be taken.
-    Here(Answer),
+    Here(CallResult),
     /// The answer was taken.
     Taken,
 }
@@ -48,7 +48,7 @@ impl Tray {
     ///
     /// # Panics
     /// If it was taken before.
-    pub(crate) fn poll(&self, number: u32, waker: &Waker) -> Poll<Answer> {
+    pub(crate) fn poll(&self, number: u32, waker: &Waker) -> Poll<CallResult> {
         // Dropped past the lock: it may run code of the user's.
         let _old;
         let mut tray = self.lock();
@@ -76,7 +76,7 @@ impl Tray {
 
     /// Puts an answer in its place, if it is missing, and notes whom to wake. To be called without any other
     /// lock: an answer that is there already makes this one go, which is dropped here.
-    pub(crate) fn deliver(&self, number: u32, answer: Answer, wakers: &mut Vec<Waker>) {
+    pub(crate) fn deliver(&self, number: u32, answer: CallResult, wakers: &mut Vec<Waker>) {
         let mut tray = self.lock();
         let place = &mut tray.places[number as usize];
         let Place::Missing(waiting) = place else {

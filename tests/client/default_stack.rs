@@ -231,6 +231,19 @@ async fn a_closed_client_is_closed_for_all_its_clones_and_dials_no_more() {
     );
     assert_eq!(handle.stats().accepts, 1);
 
+    let lazy = builder(&network).connect_lazy("mem://server").unwrap();
+    let call = lazy.clone().call::<()>("never", "").start().unwrap();
+    settle().await;
+    let drain = tokio::spawn(async move {
+        let lazy = lazy;
+        tokio::join!(lazy.drain(), async {
+            settle().await;
+            lazy.close();
+        })
+    });
+    soon(drain).await.unwrap();
+    assert_eq!(soon(call).await.unwrap_err().kind(), Kind::Closed);
+
     let lazy = builder(&network).connect_lazy("mem://nobody").unwrap();
     let call = lazy.clone().call::<()>("echo", "").start().unwrap();
     settle().await;
