@@ -7,8 +7,8 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use steeple::{Channel, Error, Request, Response, Server, from_tower};
-//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use steeple::{Channel, Client, Error, Request, Response, Server, from_tower};
+//! use tower::{ServiceBuilder, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
@@ -21,15 +21,20 @@
 //! });
 //! tokio::spawn(server.serve(ServiceBuilder::new().concurrency_limit(100).service(shout)));
 //!
-//! // The client is a connection, under layers too, the outermost first.
-//! let client = ServiceBuilder::new()
+//! // The client calls with values, over a stack that has what most want ...
+//! let mut client = Client::connect(handle.address()).await?;
+//! let answer: String = client.call("Shout", "hello").timeout(Duration::from_secs(2)).await?;
+//! assert_eq!(answer, "HELLO");
+//!
+//! // ... or over yours: a connection, under layers, the outermost first.
+//! let stack = ServiceBuilder::new()
 //!     .map_err(from_tower)
 //!     .load_shed()
 //!     .concurrency_limit(100)
 //!     .timeout(Duration::from_secs(2))
 //!     .service(Channel::connect(handle.address()).await?);
-//! let response = client.oneshot(Request::new("Shout", "hello".into())).await?;
-//! assert_eq!(response.body().as_bytes(), "HELLO");
+//! let answer: String = Client::new(stack).call("Shout", "again").await?;
+//! assert_eq!(answer, "AGAIN");
 //!
 //! handle.drain().await;
 //! # Ok(())
@@ -43,7 +48,7 @@
 //!
 //! | module | is | holds |
 //! |---|---|---|
-//! | [`client`] | calling | [`Channel`], one connection; [`Connector`], which makes them |
+//! | [`client`] | calling | [`Client`], with values; [`Batch`], calls that leave together; [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
 //! | [`router`] | method name → handler | [`Router`], what a [`Handler`](router::Handler) is, and its arguments |
 //! | [`layers`] | policy | [`from_tower`], by which tower's layers and ours understand each other |
@@ -86,6 +91,10 @@
 //! | dropped | what happens |
 //! |---|---|
 //! | [`ResponseFuture`] | the call is cancelled: not sent if it was not yet, else stopped at the other side. [`detach`](ResponseFuture::detach) lets it run |
+//! | a [`Call`](client::Call), awaited or not | as above |
+//! | the last clone of a [`Started`] call | as above; [`detach`](Started::detach) lets it run |
+//! | a [`Run`](client::Run) of a batch | its calls that have no answer yet are cancelled, as above; those that have keep it |
+//! | an [`Item`] of a batch | nothing |
 //! | the last clone of a [`Channel`] | its connection drains: calls under way end |
 //! | a dial | it ends, and the connection is not made |
 //! | the future of [`Server::serve`] | all its connections end at once; [`drain`](ServerHandle::drain) is the kind way |
@@ -100,7 +109,10 @@
 //!
 //! | what | unless set | by |
 //! |---|---|---|
-//! | the deadline of a call | none | [`Context::set_timeout`] |
+//! | the deadline of a call on a [`DefaultStack`] | 20 s | [`ClientBuilder::timeout`](client::ClientBuilder::timeout), [`Call::timeout`](client::Call::timeout) |
+//! | the deadline of a call on a bare [`Channel`] | none | [`Context::set_timeout`], [`Call::timeout`](client::Call::timeout) |
+//! | a call of a [`DefaultStack`] without a connection | waits until its deadline | [`Call::fail_fast`](client::Call::fail_fast) |
+//! | a lost connection is dialled again | when it is needed; after a failure, 10 ms growing to 1 s later | |
 //! | a dial | 10 s | [`Connector::dial_timeout`] |
 //! | the peer's opening | 10 s | [`Options::handshake_timeout`] |
 //! | a silent peer is asked, and has to answer | after 30 s, within 10 s | [`Options::keepalive`] |
@@ -140,7 +152,7 @@ pub use steeple_layers::{
 };
 
 pub use self::{
-    client::{Channel, Connector},
+    client::{Batch, Channel, Client, Connector, DefaultStack, Item, Started},
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,

@@ -1,9 +1,13 @@
 //! What may go to another thread, or be polled where it lies: a promise that a private field can break.
 
+use std::rc::Rc;
+
 use steeple::{
-    Body, Channel, Connection, Connector, Endpoint, Error, Metadata, Options, Peer, Request,
-    Response, ResponseFuture, Router, Server, ServerHandle,
-    client::Connecting,
+    Batch, Body, Channel, Client, Connection, Connector, DefaultStack, Endpoint, Error, Item,
+    Metadata, Options, Peer, Request, Response, ResponseFuture, Router, Server, ServerHandle,
+    Started,
+    client::{Call, CallFuture, ClientBuilder, Connecting, DefaultFuture, Run},
+    codec::DefaultCodec,
     conn::{Builder, Unserved},
     router::{Route, RouteFuture, RouteService},
     transport::{Dialing, TcpDialer, TcpListener, mem::MemStream},
@@ -16,13 +20,18 @@ fn send_sync<T: Send + Sync + Unpin + 'static>() {}
 
 #[test]
 fn what_is_public_goes_to_any_thread() {
+    send_sync::<Batch>();
     send_sync::<Body>();
     send_sync::<Channel>();
+    send_sync::<Client>();
+    send_sync::<ClientBuilder>();
     send_sync::<Connection<TcpStream, Unserved>>();
     send_sync::<Connector>();
+    send_sync::<DefaultStack>();
     send_sync::<Builder>();
     send_sync::<Endpoint>();
     send_sync::<Error>();
+    send_sync::<Item<Rc<()>>>();
     send_sync::<Metadata>();
     send_sync::<Options>();
     send_sync::<Peer>();
@@ -34,15 +43,25 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<Router>();
     send_sync::<Server>();
     send_sync::<ServerHandle>();
+    send_sync::<Run<Channel>>();
+    send_sync::<Started<Rc<()>>>();
     send_sync::<TcpDialer>();
     send_sync::<TcpListener>();
+    send::<Call<'static, i32, DefaultStack, DefaultCodec>>();
+    send::<CallFuture<'static, i32, DefaultStack, DefaultCodec>>();
     send::<Connecting>();
+    send::<DefaultFuture>();
     send::<RouteFuture>();
     send::<Dialing<TcpStream>>();
 }
 
 /// tower's boxed services are not `Sync`, and are what a stack with a name often is.
 type Boxed = BoxCloneService<Request, Response, Error>;
+
+#[test]
+fn a_batch_is_shared_by_tasks_though_its_service_is_not() {
+    send_sync::<Batch<Boxed>>();
+}
 
 #[test]
 fn a_service_need_not_be_sync_to_be_served_by_a_client_or_a_server() {
@@ -56,6 +75,7 @@ fn a_service_need_not_be_sync_to_be_served_by_a_client_or_a_server() {
     ) {
         of_send(connector.connect("tcp://127.0.0.1:1"));
         of_send(connector.oneshot("tcp://127.0.0.1:1".parse().unwrap()));
+        of_send(Client::builder().connect("tcp://127.0.0.1:1"));
         of_send(server.serve(boxed));
     }
     let _compiles = serves_a_boxed_service;

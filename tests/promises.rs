@@ -7,8 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use steeple::{
-    Body, Channel, Connector, Error, Peer, Request, Response,
+    Body, Channel, Client, Connector, Error, Peer, Request, Response,
     conn::Builder,
     transport::{Io, mem::MemStream},
     wire::Role,
@@ -42,6 +43,75 @@ fn a_lonely_call_takes_one_write_on_each_side() {
     let costs = Pair::new().costs_of_echoes(1, 64);
     assert!(costs.client_writes <= 1.0, "{costs:?}");
     assert!(costs.server_writes <= 1.0, "{costs:?}");
+}
+
+#[test]
+fn a_typed_call_allocates_what_the_same_call_of_a_channel_does_and_no_more() {
+    let bytes = Bytes::from(vec![7; 64]);
+    for callers in [1, 64] {
+        let pair = Pair::new();
+        let bare = pair.costs_of_echoes(callers, 64).allocations;
+        let typed = pair.costs(callers, |calls| {
+            pair.in_tasks(callers, |channel| {
+                let (mut client, bytes) = (Client::new(channel), bytes.clone());
+                async move {
+                    for _ in 0..calls / callers {
+                        let again: Bytes = client.call("echo", bytes.clone()).await.unwrap();
+                        assert_eq!(again, bytes);
+                    }
+                }
+            });
+        });
+        // The tasks of the callers cost a little, too, which need not be the same.
+        assert!(
+            typed.allocations < bare + 0.01,
+            "{callers} callers: {typed:?}, bare {bare}"
+        );
+
+        let value = pair.costs(callers, |calls| {
+            pair.in_tasks(callers, |channel| {
+                let mut client = Client::new(channel);
+                async move {
+                    for n in 0..calls / callers {
+                        let again: (u64, u32) = client.call("echo", &(n, 8u32)).await.unwrap();
+                        assert_eq!(again, (n, 8));
+                    }
+                }
+            });
+        });
+        // And the blocks that values are encoded in, one for each caller.
+        assert!(
+            value.allocations < bare + 0.05,
+            "{callers} callers: {value:?}, bare {bare}"
+        );
+    }
+}
+
+#[test]
+fn a_batch_takes_one_write_and_its_calls_no_allocation_of_their_own() {
+    const LEN: u64 = 512;
+    let pair = Pair::new();
+    let batches = |calls| {
+        pair.runtime.block_on(async {
+            let batch = Client::new(pair.channel.clone()).batch();
+            for _ in 0..calls / LEN {
+                let items: Vec<_> = (0..LEN)
+                    .map(|n| batch.call::<u64>("echo", &n).unwrap())
+                    .collect();
+                batch.run().await.unwrap();
+                for (n, item) in (0..).zip(items) {
+                    assert_eq!(item.take().unwrap(), n);
+                }
+            }
+        });
+    };
+    batches(LEN * 2);
+    let costs = pair.costs(LEN, batches);
+    let once = 1.0 / LEN as f64;
+    assert!(costs.client_writes <= once, "{costs:?}");
+    assert!(costs.server_writes <= 2.0 * once, "{costs:?}");
+    // The body on either side, as of any call.
+    assert!(costs.allocations < 2.1, "{costs:?}");
 }
 
 /// Client and server over one connection in memory.
@@ -86,11 +156,16 @@ impl Pair {
     /// `CALLS` in all. Each of the callers waits for its answer before it calls again.
     fn costs_of_echoes(&self, callers: u64, size: usize) -> Costs {
         let body = Body::from(vec![7; size]);
+        self.costs(callers, |calls| self.echoes(callers, calls, &body))
+    }
+
+    /// What one call costs of the `CALLS` that `make` makes.
+    fn costs(&self, callers: u64, make: impl Fn(u64)) -> Costs {
         // Buffers grow, and the method gets its number, before anything is counted.
-        self.echoes(callers, callers * 4, &body);
+        make(callers * 4);
 
         let before = (self.channel.stats(), self.server.stats());
-        let counted = allocation_counter::measure(|| self.echoes(callers, CALLS, &body));
+        let counted = allocation_counter::measure(|| make(CALLS));
         let after = (self.channel.stats(), self.server.stats());
         let of_one = |count: u64| count as f64 / CALLS as f64;
         Costs {
@@ -101,16 +176,26 @@ impl Pair {
     }
 
     fn echoes(&self, callers: u64, calls: u64, body: &Body) {
+        self.in_tasks(callers, |mut channel| {
+            let body = body.clone();
+            async move {
+                for _ in 0..calls / callers {
+                    let response = channel.call(Request::new("echo", body.clone())).await;
+                    assert_eq!(*response.unwrap().body(), body);
+                }
+            }
+        });
+    }
+
+    /// Runs a task for each caller to its end.
+    fn in_tasks<F>(&self, callers: u64, task: impl Fn(Channel) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
             for _ in 0..callers {
-                let (mut channel, body) = (self.channel.clone(), body.clone());
-                tasks.spawn(async move {
-                    for _ in 0..calls / callers {
-                        let response = channel.call(Request::new("echo", body.clone())).await;
-                        assert_eq!(*response.unwrap().body(), body);
-                    }
-                });
+                tasks.spawn(task(self.channel.clone()));
             }
             tasks.join_all().await;
         });

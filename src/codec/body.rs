@@ -1,6 +1,6 @@
 //! Values ⇄ bodies: by a codec, or raw past it.
 
-use std::any::Any;
+use std::{any::Any, mem};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -87,6 +87,31 @@ where
         }
     }
     decode_borrowed(codec, body)
+}
+
+/// As [`decode`], of a body that is no longer needed: a `Bytes` or `Vec<u8>` takes its memory over, if that is
+/// nobody else's, where `decode` shares or copies it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_owned<T, C>(codec: &C, mut body: Body) -> Result<T, Error>
+where
+    T: DeserializeOwned + 'static,
+    C: Codec,
+{
+    if body.encoding().is_raw() {
+        let mut value = None::<T>;
+        let any: &mut dyn Any = &mut value;
+        if let Some(bytes) = any.downcast_mut::<Option<Bytes>>() {
+            *bytes = Some(mem::take(&mut body).into_bytes());
+        } else if let Some(bytes) = any.downcast_mut::<Option<Vec<u8>>>() {
+            *bytes = Some(mem::take(&mut body).into_bytes().into());
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+    }
+    decode_borrowed(codec, &body)
 }
 
 /// As [`decode`], for a value that may borrow from `body`. A raw body is then not decoded to a `Vec<u8>`,

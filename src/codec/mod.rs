@@ -72,19 +72,24 @@ pub use self::postcard::Postcard;
 pub use self::{
     any::AnyCodec,
     arena::Arena,
-    body::{decode, decode_borrowed, encode, encode_borrowed},
+    body::{decode, decode_borrowed, decode_owned, encode, encode_borrowed},
     error_ext::ErrorExt,
 };
 use crate::{Encoding, Error, wire::numbers::encoding::name};
 
-/// What is used where no codec is named: [`Bincode`], or [`Json`] where the feature `bincode` is off. With
-/// both features off there is no default.
+#[cfg(not(any(feature = "bincode", feature = "json")))]
+#[doc(no_inline)]
+pub use self::any::AnyCodec as DefaultCodec;
+/// What is used where no codec is named: [`Bincode`], or [`Json`] where the feature `bincode` is off. A type and
+/// a value.
+///
+/// With both features off it is only a type, [`AnyCodec`]: a client or a router is then told which codec it is.
 #[cfg(feature = "bincode")]
-pub type DefaultCodec = Bincode;
-
-/// What is used where no codec is named: [`Json`], since the feature `bincode` is off.
+#[doc(no_inline)]
+pub use self::bincode::Bincode as DefaultCodec;
 #[cfg(all(feature = "json", not(feature = "bincode")))]
-pub type DefaultCodec = Json;
+#[doc(no_inline)]
+pub use self::json::Json as DefaultCodec;
 
 /// The deepest nesting of a value, in levels: each sequence, map, struct, enum variant with content,
 /// `Some` and newtype is one.

@@ -13,16 +13,16 @@
 //! sending the request. A call that ends before it was answered leaves an orphan, which holds the id until
 //! the peer has paid; so a late answer can never meet a younger call.
 //!
-//! A caller waits at a [`Mailbox`] of its own, and results reach it past the lock, as [`Leavings`]. Nothing here
+//! A caller waits where its [`Recipient`] says, and results reach it past the lock, as [`Leavings`]. Nothing here
 //! knows a socket or a clock.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use super::{
     answer::bind,
     clock::Tick,
     leavings::Leavings,
-    mailbox::Mailbox,
+    mailbox::Recipient,
     slot::{Place, Slot, Stage, Terms},
 };
 use crate::{
@@ -146,9 +146,14 @@ impl InFlight {
     }
 
     /// Takes the next slot for a call that is encoded.
-    pub(super) fn insert_sent(&mut self, place: Place, terms: Terms, mailbox: Arc<Mailbox>) -> Key {
+    pub(super) fn insert_sent(
+        &mut self,
+        place: Place,
+        terms: Terms,
+        recipient: impl Into<Recipient>,
+    ) -> Key {
         self.owed += 1;
-        self.insert(Stage::Sent, place, terms, Some(mailbox))
+        self.insert(Stage::Sent, place, terms, Some(recipient.into()))
     }
 
     /// Takes the next slot for a call that is not encoded yet.
@@ -156,10 +161,11 @@ impl InFlight {
         &mut self,
         request: Box<Request<Body>>,
         terms: Terms,
-        mailbox: Arc<Mailbox>,
+        recipient: impl Into<Recipient>,
     ) -> Key {
         self.pending += 1;
-        self.insert(Stage::Pending(request), Place::Bulk, terms, Some(mailbox))
+        let recipient = Some(recipient.into());
+        self.insert(Stage::Pending(request), Place::Bulk, terms, recipient)
     }
 
     /// Takes a slot for a message without an answer while it is sent in chunks: an orphan from birth.
@@ -218,7 +224,7 @@ impl InFlight {
             }
             Stage::Sent => {
                 slot.stage = Stage::Orphan;
-                slot.mailbox = None;
+                slot.recipient = None;
                 Some(Ending::Sent(id, slot.place))
             }
             Stage::Free { .. } | Stage::Orphan => None,
@@ -248,7 +254,7 @@ impl InFlight {
         };
         let met = match slot.stage {
             Stage::Sent => {
-                leavings.deliver(slot.mailbox.take(), bind(result, slot.terms.encoding));
+                leavings.deliver(slot.recipient.take(), bind(result, slot.terms.encoding));
                 Met::Call {
                     sending: slot.place == Place::Bulk,
                 }
@@ -289,7 +295,7 @@ impl InFlight {
     /// Ends the call in a slot with an error. If it was sent, its answer stays owed.
     pub(super) fn fail(&mut self, index: u32, error: Error, leavings: &mut Leavings) {
         let slot = &mut self.slots[index as usize];
-        leavings.deliver(slot.mailbox.take(), Err(error));
+        leavings.deliver(slot.recipient.take(), Err(error));
         match slot.stage {
             Stage::Sent => slot.stage = Stage::Orphan,
             _ => {
@@ -341,7 +347,7 @@ impl InFlight {
         stage: Stage,
         place: Place,
         terms: Terms,
-        mailbox: Option<Arc<Mailbox>>,
+        recipient: Option<Recipient>,
     ) -> Key {
         let key = self.next_key();
         self.earliest = self.earliest.min(terms.deadline);
@@ -350,7 +356,7 @@ impl InFlight {
             terms,
             place,
             stage,
-            mailbox,
+            recipient,
         };
         match self.slots.get_mut(key.index as usize) {
             None => {
@@ -373,7 +379,7 @@ impl InFlight {
         let next = mem::replace(&mut self.free, index);
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        slot.mailbox = None;
+        slot.recipient = None;
         mem::replace(&mut slot.stage, Stage::Free { next })
     }
 
@@ -406,13 +412,14 @@ impl InFlight {
 mod tests {
     use std::{
         collections::HashSet,
+        sync::Arc,
         task::{Poll, Waker},
     };
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Kind;
+    use crate::{Kind, conn::mailbox::Mailbox};
 
     /// What happens to calls; numbers choose among those there are.
     #[derive(Clone, Copy, Debug)]
@@ -545,16 +552,12 @@ mod tests {
             match step {
                 Step::Send { deadline } => {
                     let mailbox = Arc::<Mailbox>::default();
-                    let key = self
-                        .slab
-                        .insert_sent(output(), terms(deadline), mailbox.clone());
+                    let key = self.slab.insert_sent(output(), terms(deadline), &mailbox);
                     self.add(key, mailbox, deadline, Some(output()));
                 }
                 Step::SendInChunks => {
                     let mailbox = Arc::<Mailbox>::default();
-                    let key = self
-                        .slab
-                        .insert_sent(Place::Bulk, terms(5000), mailbox.clone());
+                    let key = self.slab.insert_sent(Place::Bulk, terms(5000), &mailbox);
                     self.add(key, mailbox, 5000, Some(Place::Bulk));
                 }
                 Step::SendOneWayInChunks => {
@@ -592,7 +595,7 @@ mod tests {
                     let request = Box::new(Request::new("m", Body::empty()));
                     let mailbox = Arc::<Mailbox>::default();
                     let terms = terms(deadline);
-                    let key = self.slab.insert_pending(request, terms, mailbox.clone());
+                    let key = self.slab.insert_pending(request, terms, &mailbox);
                     self.add(key, mailbox, deadline, None);
                 }
                 Step::Promote => {
@@ -755,7 +758,7 @@ mod tests {
     fn an_id_that_was_forgiven_is_not_the_next_ones() {
         let mut slab = InFlight::new(Role::Dialer);
         let leavings = &mut Leavings::default();
-        let key = slab.insert_sent(output(), terms(1), Arc::default());
+        let key = slab.insert_sent(output(), terms(1), &Arc::<Mailbox>::default());
         let id = slab.id(key);
         slab.abandon(key, leavings);
         slab.forgive(id);

@@ -1,11 +1,11 @@
 //! What must be done past a lock.
 
-use std::{sync::Arc, task::Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::mailbox::Mailbox;
-use crate::{Body, Error, Request, Response};
+use super::mailbox::{CallResult, Recipient};
+use crate::{Body, Request};
 
 /// What leaves the outbox, to be delivered, woken or dropped only when its lock is released: all of it may run code
 /// of the user's.
@@ -20,7 +20,7 @@ pub(super) struct Leavings {
 
 #[derive(Debug, Default)]
 struct Rest {
-    deliveries: Vec<(Arc<Mailbox>, Answer)>,
+    deliveries: Vec<(Recipient, CallResult)>,
     /// Those whose results are delivered.
     wakers: Vec<Waker>,
     #[expect(
@@ -29,10 +29,8 @@ struct Rest {
     )]
     requests: Vec<Box<Request<Body>>>,
     bodies: Vec<Bytes>,
-    results: Vec<Answer>,
+    results: Vec<CallResult>,
 }
-
-type Answer = Result<Response<Body>, Error>;
 
 impl Leavings {
     /// Adds the driver, to be woken.
@@ -41,9 +39,9 @@ impl Leavings {
     }
 
     /// Adds a result, to be delivered if somebody waits for it.
-    pub(super) fn deliver(&mut self, mailbox: Option<Arc<Mailbox>>, result: Answer) {
-        match mailbox {
-            Some(mailbox) => self.rest().deliveries.push((mailbox, result)),
+    pub(super) fn deliver(&mut self, recipient: Option<Recipient>, result: CallResult) {
+        match recipient {
+            Some(recipient) => self.rest().deliveries.push((recipient, result)),
             None => self.drop_result(result),
         }
     }
@@ -59,7 +57,7 @@ impl Leavings {
     }
 
     /// Adds a result that nobody waits for, to be dropped.
-    pub(super) fn drop_result(&mut self, result: Answer) {
+    pub(super) fn drop_result(&mut self, result: CallResult) {
         self.rest().results.push(result);
     }
 
@@ -68,9 +66,9 @@ impl Leavings {
         if let Some(rest) = &mut self.rest {
             // All are delivered before anybody wakes: a caller finds its mailbox free to be used again, and a
             // waker that panics keeps no result from the others.
-            let deliveries = rest.deliveries.drain(..);
-            rest.wakers
-                .extend(deliveries.filter_map(|(mailbox, result)| mailbox.deliver(result)));
+            for (recipient, result) in rest.deliveries.drain(..) {
+                recipient.deliver(result, &mut rest.wakers);
+            }
             rest.wakers.drain(..).for_each(Waker::wake);
             rest.requests.clear();
             rest.bodies.clear();

@@ -6,7 +6,20 @@ use std::{
     task::{Poll, Waker},
 };
 
+use super::tray::Tray;
 use crate::{Body, Error, Response};
+
+/// What becomes of a call.
+pub(crate) type CallResult = Result<Response<Body>, Error>;
+
+/// Who is given the answer to a call.
+#[derive(Debug)]
+pub(super) enum Recipient {
+    /// One caller.
+    Caller(Arc<Mailbox>),
+    /// A batch, of which the call is the one with this number.
+    Batch(Arc<Tray>, u32),
+}
 
 /// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
 /// needs no lock that others want. A handle uses the mailbox of its last call again if that has ended.
@@ -21,9 +34,31 @@ enum Mail {
     /// Nothing has come yet, and this is whom to wake.
     Waited(Waker),
     /// The result, to be taken.
-    Here(Result<Response<Body>, Error>),
+    Here(CallResult),
     /// Nobody wants anything any more.
     Closed,
+}
+
+impl Recipient {
+    /// Hands the answer over and notes whom to wake. To be called without any other lock.
+    pub(super) fn deliver(&self, answer: CallResult, wakers: &mut Vec<Waker>) {
+        match self {
+            Self::Caller(mailbox) => wakers.extend(mailbox.deliver(answer)),
+            Self::Batch(tray, number) => tray.deliver(*number, answer, wakers),
+        }
+    }
+}
+
+impl From<&Arc<Mailbox>> for Recipient {
+    fn from(mailbox: &Arc<Mailbox>) -> Self {
+        Self::Caller(mailbox.clone())
+    }
+}
+
+impl From<(&Arc<Tray>, u32)> for Recipient {
+    fn from((tray, number): (&Arc<Tray>, u32)) -> Self {
+        Self::Batch(tray.clone(), number)
+    }
 }
 
 impl Mailbox {
@@ -39,7 +74,7 @@ impl Mailbox {
     }
 
     /// The result, or a promise to wake whoever waits for it.
-    pub(super) fn poll(&self, waker: &Waker) -> Poll<Result<Response<Body>, Error>> {
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<CallResult> {
         // Dropped past the lock: it may run code of the user's.
         let _old;
         let mut mail = self.lock();
@@ -59,7 +94,7 @@ impl Mailbox {
 
     /// Puts the result in and returns whom to wake. To be called without any other lock: if nobody wants the
     /// result, it is dropped here.
-    pub(super) fn deliver(&self, result: Result<Response<Body>, Error>) -> Option<Waker> {
+    pub(super) fn deliver(&self, result: CallResult) -> Option<Waker> {
         let mut mail = self.lock();
         if let Mail::Closed = *mail {
             drop(mail);

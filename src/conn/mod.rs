@@ -33,6 +33,7 @@
 //! | handlers in tasks | [`max_handlers`](Options::max_handlers) | further requests wait |
 //! | answers not yet written | [`max_unsent`](Options::max_unsent) | no further handler starts |
 //! | refusals and pongs not yet written | 1 MiB | the connection ends |
+//! | the calls of a batch | as single calls, for all of them or none | as single calls |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
 
 mod answer;
@@ -56,6 +57,7 @@ mod slot;
 mod state;
 mod stats;
 mod told;
+mod tray;
 mod unserved;
 mod values;
 mod waiting;
@@ -71,3 +73,4 @@ pub use self::{
     unserved::Unserved,
     values::Values,
 };
+pub(crate) use self::{mailbox::CallResult, tray::Tray};

@@ -11,14 +11,16 @@ use tower::load::Load;
 use tower_service::Service;
 
 use super::{
+    inflight::Key,
     mailbox::Mailbox,
     outbox::Wish,
     response_future::ResponseFuture,
     shared::{Shared, Status},
     stats::Stats,
+    tray::Tray,
     values::Values,
 };
-use crate::{Body, Error, Request, Response, transport::Address};
+use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address};
 
 /// The other end of a connection: a cheap `Clone` and a tower [`Service`].
 ///
@@ -32,6 +34,14 @@ pub struct Peer {
     shared: Arc<Shared>,
     /// Of the last call of this clone, to be used again.
     mailbox: Option<Arc<Mailbox>>,
+}
+
+/// The calls of a batch. Dropping it cancels those that have not ended.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    shared: Arc<Shared>,
+    keys: Vec<Key>,
+    tray: Arc<Tray>,
 }
 
 impl Peer {
@@ -122,7 +132,7 @@ impl Peer {
 
     /// Whether the connection is over.
     pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
+        self.shared.has_reached(Status::Closed)
     }
 
     /// Asks the other side, once it has opened the connection, whether it is there, and measures how long its
@@ -166,6 +176,29 @@ impl Peer {
         self.shared.want(Wish::Close);
     }
 
+    /// Whether no call can begin any more: either side drains, or the connection is over.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.has_reached(Status::Draining)
+    }
+
+    /// Makes all calls of a batch, or none; the answers come to `tray`, whose numbers are theirs. They are
+    /// encoded under one lock, so they share a write as far as the stream takes it.
+    ///
+    /// # Errors
+    /// As a call that cannot begin; [`Kind::Overflow`](crate::Kind::Overflow) if there is no room for all.
+    pub(crate) fn call_all(
+        &self,
+        requests: Vec<Request<Body>>,
+        tray: &Arc<Tray>,
+    ) -> Result<Underway, Error> {
+        let keys = self.shared.call_all(requests, tray)?;
+        Ok(Underway {
+            shared: self.shared.clone(),
+            keys,
+            tray: tray.clone(),
+        })
+    }
+
     /// Lets the connection end in order, without waiting.
     pub(crate) fn release(&self) {
         self.shared.want(Wish::Drain);
@@ -195,7 +228,7 @@ impl Service<Request<Body>> for Peer {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self
             .shared
-            .is_closed()
+            .has_reached(Status::Closed)
             .then(|| self.shared.cause())
             .flatten()
         {
@@ -213,6 +246,16 @@ impl Service<Request<Body>> for Peer {
         match self.shared.call(request, &mailbox) {
             Ok(key) => ResponseFuture::waiting(self.shared.clone(), key, mailbox),
             Err(error) => ResponseFuture::ready(Err(error)),
+        }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        let error = Error::new(Kind::Cancelled, "the batch was given up");
+        let error = error.with_execution(Execution::MaybeExecuted);
+        if self.tray.fail(&error) {
+            self.shared.abandon_all(&self.keys);
         }
     }
 }

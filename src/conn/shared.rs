@@ -5,7 +5,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::Waker,
 };
@@ -22,6 +22,7 @@ use super::{
     leavings::Leavings,
     mailbox::Mailbox,
     outbox::{Outbox, Phase, Wish},
+    tray::Tray,
     values::Values,
 };
 use crate::{Body, Error, Kind, Request, Response, transport::Address};
@@ -31,8 +32,8 @@ use crate::{Body, Error, Kind, Request, Response, transport::Address};
 pub(super) struct Shared {
     outbox: Mutex<Outbox>,
     status: watch::Sender<Status>,
-    /// What `status` says of the end, where a call can read it without a lock.
-    closed: AtomicBool,
+    /// What `status` says, where a call can read it without a lock.
+    reached: AtomicU8,
     address: Option<Address>,
     /// Whether the age of calls matters, so that each reads the clock.
     ages: bool,
@@ -68,7 +69,7 @@ impl Shared {
         Self {
             outbox: Mutex::new(outbox),
             status: watch::Sender::new(Status::Opening),
-            closed: AtomicBool::new(false),
+            reached: AtomicU8::new(Status::Opening as u8),
             address,
             ages,
             pings: Mutex::default(),
@@ -84,9 +85,10 @@ impl Shared {
         &self.values
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether the connection is as far as `status`.
+    pub(super) fn has_reached(&self, status: Status) -> bool {
         // Relaxed: whoever reads an old value meets the end under the lock.
-        self.closed.load(Ordering::Relaxed)
+        self.reached.load(Ordering::Relaxed) >= status as u8
     }
 
     pub(super) fn status(&self) -> watch::Receiver<Status> {
@@ -100,8 +102,8 @@ impl Shared {
             *reached = status.max(*reached);
             further
         });
+        self.reached.fetch_max(status as u8, Ordering::Relaxed);
         if status == Status::Closed {
-            self.closed.store(true, Ordering::Relaxed);
             let waiting = mem::take(&mut self.pings().waiting);
             // Past the lock: it wakes those who wait.
             drop(waiting);
@@ -141,6 +143,21 @@ impl Shared {
         result
     }
 
+    /// Begins all calls of a batch, whose answers come to `tray`, or none.
+    pub(super) fn call_all(
+        &self,
+        mut requests: Vec<Request<Body>>,
+        tray: &Arc<Tray>,
+    ) -> Result<Vec<Key>, Error> {
+        let timed = self.ages || requests.iter().any(|it| it.cx().deadline().is_some());
+        let now = timed.then(Instant::now);
+        let mut leavings = Leavings::default();
+        let mut outbox = self.outbox();
+        let result = outbox.call_all(&mut requests, now, tray, &mut leavings);
+        leavings.wake(outbox.rouse());
+        result
+    }
+
     /// Sends a message without an answer.
     pub(super) fn one_way(&self, request: &Request<Body>) -> Result<(), Error> {
         let mut outbox = self.outbox();
@@ -155,6 +172,12 @@ impl Shared {
     pub(super) fn abandon(&self, key: Key) {
         let mut leavings = Leavings::default();
         self.outbox().abandon(key, &mut leavings);
+    }
+
+    /// Ends the calls of a batch that have not ended.
+    pub(super) fn abandon_all(&self, keys: &[Key]) {
+        let mut leavings = Leavings::default();
+        self.outbox().abandon_all(keys, &mut leavings);
     }
 
     /// A handler's task has an answer.

@@ -1,8 +1,6 @@
 //! What is known of one call without an answer.
 
-use std::sync::Arc;
-
-use super::{clock::Tick, leavings::Leavings, mailbox::Mailbox};
+use super::{clock::Tick, leavings::Leavings, mailbox::Recipient};
 use crate::{Body, Encoding, Request};
 
 /// Where the message of a sent call is.
@@ -46,8 +44,8 @@ pub(super) struct Slot {
     pub(super) terms: Terms,
     pub(super) place: Place,
     pub(super) stage: Stage,
-    /// Where the caller waits, while it may.
-    pub(super) mailbox: Option<Arc<Mailbox>>,
+    /// Who waits for the result, while somebody may.
+    pub(super) recipient: Option<Recipient>,
 }
 
 /// How far the call in a slot is; the drawing is in [`inflight`](super::inflight).

@@ -50,6 +50,25 @@ fn text_and_bytes_travel_raw_and_are_read_with_any_codec() {
 }
 
 #[test]
+fn bytes_of_a_body_that_is_given_away_are_not_copied() {
+    for codec in codecs() {
+        let body = || Body::from(b"text".to_vec());
+        let owned = body();
+        let at = owned.as_bytes().as_ptr();
+        let bytes: Bytes = codec::decode_owned(&codec, owned).unwrap();
+        assert_eq!((&bytes[..], bytes.as_ptr()), (&b"text"[..], at));
+        let owned = body();
+        let at = owned.as_bytes().as_ptr();
+        let bytes: Vec<u8> = codec::decode_owned(&codec, owned).unwrap();
+        assert_eq!((&bytes[..], bytes.as_ptr()), (&b"text"[..], at));
+        let text: String = codec::decode_owned(&codec, body()).unwrap();
+        assert_eq!(text, "text");
+        let again: Vec<u16> = codec::decode_owned(&codec, encode(codec, &vec![7u16])).unwrap();
+        assert_eq!(again, [7]);
+    }
+}
+
+#[test]
 fn what_is_more_than_text_or_bytes_is_left_to_the_codec() {
     for codec in codecs() {
         for body in [

@@ -3,7 +3,9 @@
 mod as_error;
 mod kind;
 
-use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, time::Duration};
+use std::{
+    borrow::Cow, convert::Infallible, error::Error as StdError, fmt, sync::Arc, time::Duration,
+};
 
 pub use self::{
     as_error::AsError,
@@ -21,8 +23,12 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// `Display` prints this level only; causes hang on [`source`](StdError::source), whose concrete types are
 /// not part of the contract.
+///
+/// A clone shares the cause, so that one failure can be told to all who wait for the same thing.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
     origin: Origin,
@@ -30,7 +36,7 @@ struct Inner {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     application: Option<Application>,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What an application said when it refused or failed a call: a code of its own and detail bytes.
@@ -140,7 +146,7 @@ impl Error {
     /// The same error with a cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
@@ -275,6 +281,18 @@ mod tests {
         assert_eq!(error.kind(), Kind::Internal);
         assert_eq!(error.execution(), Execution::MaybeExecuted);
         assert_eq!(error.source().unwrap().to_string(), "disk full");
+    }
+
+    #[test]
+    fn a_clone_says_the_same_and_shares_the_cause() {
+        let error = Error::application(7, "no such user")
+            .with_details(1, *b"x")
+            .with_retry_after(Duration::from_secs(1))
+            .with_source("disk full");
+        let clone = error.clone();
+        assert_eq!(format!("{clone:?}"), format!("{error:?}"));
+        let cause = |error: &Error| std::ptr::from_ref(error.source().unwrap()).cast::<()>();
+        assert_eq!(cause(&clone), cause(&error));
     }
 
     #[test]

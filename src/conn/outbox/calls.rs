@@ -1,7 +1,5 @@
 //! What callers do with an outbox.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
         clock::Tick,
         inflight::{Ending, Key},
         leavings::Leavings,
-        mailbox::Mailbox,
+        mailbox::Recipient,
         options::{Options, Overflow},
         slot::Terms,
     },
@@ -30,7 +28,7 @@ impl Outbox {
         &mut self,
         request: &Request<Body>,
         now: Option<Instant>,
-        mailbox: &Arc<Mailbox>,
+        recipient: impl Into<Recipient>,
     ) -> Result<Option<Key>, Error> {
         self.check_open()
             .and_then(|()| self.check_ids())
@@ -38,6 +36,16 @@ impl Outbox {
         if self.calls.pending() > 0 || !self.has_room() {
             return Ok(None);
         }
+        self.encode(request, now, recipient).map(Some)
+    }
+
+    /// Encodes a call for which there is room.
+    pub(super) fn encode(
+        &mut self,
+        request: &Request<Body>,
+        now: Option<Instant>,
+        recipient: impl Into<Recipient>,
+    ) -> Result<Key, Error> {
         let deadline = request.cx().deadline();
         let remaining = deadline
             .zip(now)
@@ -48,7 +56,7 @@ impl Outbox {
             Ok(lane) => {
                 let place = self.place(lane, at);
                 let terms = self.terms(request, now);
-                Ok(Some(self.calls.insert_sent(place, terms, mailbox.clone())))
+                Ok(self.calls.insert_sent(place, terms, recipient))
             }
             Err(error) => {
                 self.stats.calls.count(Err(error.kind()));
@@ -62,36 +70,57 @@ impl Outbox {
         &mut self,
         request: Box<Request<Body>>,
         now: Option<Instant>,
-        mailbox: &Arc<Mailbox>,
+        recipient: impl Into<Recipient>,
         leavings: &mut Leavings,
     ) -> Result<Key, Error> {
-        if let Err(error) = self.make_room_to_wait(leavings) {
+        if let Err(error) = self.make_room_to_wait(1, leavings) {
             self.stats.calls.count(Err(error.kind()));
             leavings.drop_request(request);
             return Err(error);
         }
+        Ok(self.enqueue(request, now, recipient))
+    }
+
+    /// Puts a call behind those that wait.
+    pub(super) fn enqueue(
+        &mut self,
+        request: Box<Request<Body>>,
+        now: Option<Instant>,
+        recipient: impl Into<Recipient>,
+    ) -> Key {
         let terms = self.terms(&request, now);
-        let key = self.calls.insert_pending(request, terms, mailbox.clone());
+        let key = self.calls.insert_pending(request, terms, recipient);
         self.pending.push_back(key);
-        Ok(key)
+        key
     }
 
     /// Takes a message without an answer. It never waits, and nothing gives way to it: nobody could be told.
     pub(in super::super) fn one_way(&mut self, request: &Request<Body>) -> Result<(), Error> {
         self.check_open()?;
-        self.check_carried(request)?;
-        if !self.capabilities.one_way {
-            return Err(Error::new(
-                Kind::Invalid,
-                "this wire has no messages without an answer",
-            ));
-        }
+        self.check_room_for_one_way()?;
+        self.encode_one_way(request)
+    }
+
+    /// Whether a message without an answer may be put out now.
+    pub(super) fn check_room_for_one_way(&self) -> Result<(), Error> {
         self.check_usable()?;
         if self.out.len() + self.bulk_one_ways.sum() >= self.limits.write_buffer {
             let limit = self.limits.write_buffer;
             let text = format!("the write_buffer of {limit} bytes is full");
             return Err(Error::new(Kind::Overflow, text));
         }
+        Ok(())
+    }
+
+    /// Encodes a message without an answer for which there is room.
+    pub(super) fn encode_one_way(&mut self, request: &Request<Body>) -> Result<(), Error> {
+        if !self.capabilities.one_way {
+            return Err(Error::new(
+                Kind::Invalid,
+                "this wire has no messages without an answer",
+            ));
+        }
+        self.check_carried(request)?;
         if request.body().len() > self.encoder.bulk_above() {
             self.check_ids()?;
             let id = self.calls.next_id();
@@ -108,6 +137,19 @@ impl Outbox {
 
     /// Ends a call whose caller no longer waits. What has not gone out never will, and what has is taken back.
     pub(in super::super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) {
+        self.give_up(key, leavings);
+        leavings.wake(self.rouse());
+    }
+
+    /// The same for each call of a batch that has not ended.
+    pub(in super::super) fn abandon_all(&mut self, keys: &[Key], leavings: &mut Leavings) {
+        for key in keys {
+            self.give_up(*key, leavings);
+        }
+        leavings.wake(self.rouse());
+    }
+
+    fn give_up(&mut self, key: Key, leavings: &mut Leavings) {
         let Some(ending) = self.calls.abandon(key, leavings) else {
             return;
         };
@@ -116,7 +158,6 @@ impl Outbox {
         if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
             self.calls.forgive(id);
         }
-        leavings.wake(self.rouse());
     }
 
     /// Encodes pending calls while there is room.
@@ -198,8 +239,12 @@ impl Outbox {
         }
     }
 
-    /// Makes room in the pending queue, or refuses the newest.
-    fn make_room_to_wait(&mut self, leavings: &mut Leavings) -> Result<(), Error> {
+    /// Makes room in the pending queue for `more` calls, or refuses them: all or none.
+    pub(super) fn make_room_to_wait(
+        &mut self,
+        more: usize,
+        leavings: &mut Leavings,
+    ) -> Result<(), Error> {
         let waiting = self.calls.pending();
         if self.pending.len() > 2 * waiting + STALE_PENDING {
             let calls = &self.calls;
@@ -207,22 +252,24 @@ impl Outbox {
                 .retain(|key| calls.pending_request(*key).is_some());
         }
         let limit = self.limits.max_pending;
-        if waiting < limit || self.limits.overflow == Overflow::Wait {
+        if self.limits.overflow == Overflow::Wait {
             return Ok(());
         }
         let overflow = || {
             let text = format!("{waiting} calls wait for the connection, max_pending is {limit}");
             Error::new(Kind::Overflow, text)
         };
-        if self.limits.overflow == Overflow::DropOldest {
-            while let Some(oldest) = self.pending.pop_front() {
-                if self.calls.pending_request(oldest).is_some() {
-                    self.fail_pending(oldest, overflow(), leavings);
-                    return Ok(());
-                }
+        if self.limits.overflow == Overflow::DropOldest && more <= limit {
+            while self.calls.pending() + more > limit
+                && let Some(oldest) = self.pending.pop_front()
+            {
+                self.fail_pending(oldest, overflow(), leavings);
             }
         }
-        Err(overflow())
+        match self.calls.pending() + more <= limit {
+            true => Ok(()),
+            false => Err(overflow()),
+        }
     }
 
     fn fail_pending(&mut self, key: Key, error: Error, leavings: &mut Leavings) {
@@ -266,7 +313,7 @@ impl Outbox {
         Ok(())
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    pub(super) fn check_open(&self) -> Result<(), Error> {
         match &self.phase {
             Phase::Opening | Phase::Open => Ok(()),
             Phase::Draining => Err(draining()),

@@ -15,6 +15,7 @@
 //! a request – leaves it as [`Leavings`], past the lock.
 
 mod answers;
+mod batch;
 mod calls;
 mod lengths;
 mod output;

@@ -1,0 +1,333 @@
+//! The default stack: it dials when it has to, waits as long as a call may, and has a deadline.
+
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use steeple::{
+    Client, Connector, Error, Execution, Kind, Server, ServerHandle,
+    client::ClientBuilder,
+    transport::mem::{MemDialer, MemNetwork},
+};
+use tokio::time::Instant;
+use tokio_test::{assert_pending, task};
+use tower::service_fn;
+
+use crate::support::{Probe, echo, settle, soon};
+
+/// A builder that dials this network.
+fn builder(
+    network: &MemNetwork,
+) -> ClientBuilder<steeple::codec::DefaultCodec, Connector<MemDialer>> {
+    Client::builder().connector(Connector::new().dialer(network.dialer("client")))
+}
+
+/// Serves on `mem://server`.
+fn serve(network: &MemNetwork, probe: &Probe) -> ServerHandle {
+    let server = Server::new(network.listen("server").unwrap());
+    let handle = server.handle();
+    tokio::spawn(server.serve(probe.service()));
+    handle
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_gives_the_first_error() {
+    let network = MemNetwork::new(1);
+    let error = soon(builder(&network).connect("mem://server"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (Kind::Unreachable, "cannot reach mem://server")
+    );
+    let error = soon(builder(&network).connect("server")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    let error = builder(&network).connect_lazy("server").unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lazy_client_dials_once_for_all_its_clones() {
+    let network = MemNetwork::new(1);
+    let handle = serve(&network, &Probe::default());
+    let client = builder(&network).connect_lazy("mem://server").unwrap();
+    settle().await;
+    assert_eq!(handle.stats().accepts, 0);
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let mut client = client.clone();
+            tokio::spawn(async move { client.call::<String>("echo", "x").await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap(), "x");
+    }
+    let mut client = client;
+    client.call::<String>("echo", "x").await.unwrap();
+    assert_eq!(handle.stats().accepts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_a_server_that_comes_later() {
+    let network = MemNetwork::new(1);
+    let mut client = builder(&network).connect_lazy("mem://server").unwrap();
+    let mut call = task::spawn(client.call::<String>("echo", "x").into_future());
+    assert_pending!(call.poll());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    serve(&network, &Probe::default());
+    let begun = Instant::now();
+    assert_eq!(soon(call).await.unwrap(), "x");
+    assert!(
+        begun.elapsed() <= Duration::from_secs(1),
+        "the longest backoff"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_a_server_ends_at_its_deadline_with_the_last_dial_error() {
+    let network = MemNetwork::new(1);
+    let mut client = builder(&network).connect_lazy("mem://server").unwrap();
+    let begun = Instant::now();
+    let call = client
+        .call::<()>("echo", "")
+        .timeout(Duration::from_secs(3));
+    let error = soon(call.into_future()).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Unreachable, Execution::NotSent)
+    );
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "cannot reach mem://server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
+    let network = MemNetwork::new(1);
+    serve(&network, &Probe::default());
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    let mut brief = builder(&network)
+        .timeout(Duration::from_secs(5))
+        .connect("mem://server")
+        .await
+        .unwrap();
+    let mut patient = builder(&network)
+        .timeout(None)
+        .connect("mem://server")
+        .await
+        .unwrap();
+
+    let begun = Instant::now();
+    let error = soon(client.call::<()>("never", "").into_future())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), begun.elapsed().as_secs()),
+        (Kind::Timeout, 20)
+    );
+    let begun = Instant::now();
+    soon(brief.call::<()>("never", "").into_future())
+        .await
+        .unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    let begun = Instant::now();
+    let call = brief
+        .call::<()>("never", "")
+        .timeout(Duration::from_secs(60));
+    soon(call.into_future()).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 60);
+    let mut call = task::spawn(patient.call::<()>("never", "").into_future());
+    assert_pending!(call.poll());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_pending!(call.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
+    let network = MemNetwork::new(1);
+    let mut client = builder(&network).connect_lazy("mem://server").unwrap();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let error = client.call::<()>("echo", "").fail_fast().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot reach mem://server");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    let mut hasty = builder(&network)
+        .fail_fast()
+        .connect_lazy("mem://server")
+        .unwrap();
+    hasty.call::<()>("echo", "").await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    serve(&network, &Probe::default());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let () = hasty.call("echo", "").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_dialled_again() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    let first = serve(&network, &probe);
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    let mut other = client.clone();
+    for client in [&mut client, &mut other] {
+        client.call::<String>("echo", "x").await.unwrap();
+    }
+    soon(first.close()).await;
+    let second = serve(&network, &probe);
+    settle().await;
+    for client in [&mut client, &mut other] {
+        assert_eq!(
+            soon(client.call::<String>("echo", "x").into_future())
+                .await
+                .unwrap(),
+            "x"
+        );
+    }
+    assert_eq!(second.stats().accepts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_drains_is_left_before_it_is_gone() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    let first = serve(&network, &probe);
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    let slow = client.call::<String>("wait", "x").start().unwrap();
+    probe.until_started(1).await;
+    let draining = tokio::spawn(async move { first.drain().await });
+    settle().await;
+    serve(&network, &probe);
+    assert_eq!(
+        soon(client.call::<String>("echo", "y").into_future())
+            .await
+            .unwrap(),
+        "y"
+    );
+    probe.ring();
+    assert_eq!(soon(slow).await.unwrap(), "x");
+    soon(draining).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_client_is_closed_for_all_its_clones_and_dials_no_more() {
+    let network = MemNetwork::new(1);
+    let handle = serve(&network, &Probe::default());
+    let client = builder(&network).connect("mem://server").await.unwrap();
+    let mut clone = client.clone();
+    let call = clone.call::<()>("never", "").start().unwrap();
+    client.close();
+    client.close();
+    soon(call).await.unwrap_err();
+    let error = clone.call::<()>("echo", "").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Closed, Execution::NotSent)
+    );
+    assert_eq!(handle.stats().accepts, 1);
+
+    let lazy = builder(&network).connect_lazy("mem://server").unwrap();
+    let call = lazy.clone().call::<()>("never", "").start().unwrap();
+    settle().await;
+    let drain = tokio::spawn(async move {
+        let lazy = lazy;
+        tokio::join!(lazy.drain(), async {
+            settle().await;
+            lazy.close();
+        })
+    });
+    soon(drain).await.unwrap();
+    assert_eq!(soon(call).await.unwrap_err().kind(), Kind::Closed);
+
+    let lazy = builder(&network).connect_lazy("mem://nobody").unwrap();
+    let call = lazy.clone().call::<()>("echo", "").start().unwrap();
+    settle().await;
+    soon(lazy.drain()).await;
+    assert_eq!(soon(call).await.unwrap_err().kind(), Kind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_serves_what_its_server_calls() {
+    let network = MemNetwork::new(1);
+    serve(&network, &Probe::default());
+    let connector = Connector::new()
+        .dialer(network.dialer("client"))
+        .serve(echo());
+    let builder = Client::builder().connector(connector);
+    let mut client = builder.connect("mem://server").await.unwrap();
+    assert_eq!(client.call::<String>("back", "x").await.unwrap(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_the_connection_and_has_the_deadline_of_a_call() {
+    let network = MemNetwork::new(1);
+    let client = builder(&network).connect_lazy("mem://server").unwrap();
+    let batch = client.batch();
+    let fast = batch.call::<String>("echo", "x").unwrap();
+    let slow = batch.call::<()>("never", "").unwrap();
+    let begun = Instant::now();
+    let run = tokio::spawn(batch.run().into_future());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    serve(&network, &Probe::default());
+    soon(run).await.unwrap().unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    assert_eq!(fast.take().unwrap(), "x");
+    assert_eq!(slow.take().unwrap_err().kind(), Kind::Timeout);
+
+    let item = batch.call::<String>("echo", "y").unwrap();
+    batch.run().await.unwrap();
+    assert_eq!(item.take().unwrap(), "y");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_without_a_server_is_refused_at_its_deadline() {
+    let network = MemNetwork::new(1);
+    let batch = builder(&network)
+        .connect_lazy("mem://server")
+        .unwrap()
+        .batch();
+    let item = batch.call::<()>("echo", "").unwrap();
+    let run = batch.run().timeout(Duration::from_secs(1));
+    let error = soon(run.into_future()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(item.take().unwrap_err().execution(), Execution::NotSent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_dialled_for_when_nobody_waits() {
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    let connector = service_fn(move |_: steeple::Endpoint| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err(Error::new(Kind::Unreachable, "nobody is there")) }
+    });
+    let builder = Client::builder().connector(connector);
+    let mut client = builder.connect_lazy("mem://server").unwrap();
+    let call = client
+        .call::<()>("echo", "")
+        .timeout(Duration::from_secs(3));
+    soon(call.into_future()).await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let last = dials.load(Ordering::SeqCst);
+    assert!((8..=20).contains(&last), "{last} dials in three seconds");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(dials.load(Ordering::SeqCst), last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_fails_the_call() {
+    async fn panics(_: steeple::Endpoint) -> Result<steeple::Channel, Error> {
+        panic!("boom")
+    }
+    let builder = Client::builder().connector(service_fn(panics));
+    let mut client = builder.connect_lazy("mem://server").unwrap();
+    let error = soon(client.call::<()>("echo", "").into_future())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+}
