@@ -130,8 +130,8 @@ impl Stop {
     }
 }
 
-/// Polls a handler. A panic is its answer: without this it would take the connection down. The slot is empty
-/// when the handler has ended.
+/// Polls the handler in a slot. A panic is its answer: without this it would take the connection down. The slot
+/// is empty when the handler has ended.
 pub(super) fn poll_slot<F, E>(
     slot: &mut Slot<F>,
     cx: &mut Context<'_>,
@@ -140,22 +140,41 @@ where
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Error>,
 {
-    let poll = catch_unwind(AssertUnwindSafe(|| {
-        let handler = slot
-            .as_mut()
-            .as_pin_mut()
-            .expect("a slot that is polled is full");
-        handler
+    poll_filled(slot, cx, |_| ())
+}
+
+/// As [`poll_slot`], once `fill` has put the handler in: that runs code of the user's too, and one guard against
+/// panics costs less than two.
+pub(super) fn poll_filled<F, E>(
+    slot: &mut Slot<F>,
+    cx: &mut Context<'_>,
+    fill: impl FnOnce(&mut Slot<F>),
+) -> Poll<Result<Response<Body>, Error>>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+    E: Into<Error>,
+{
+    let mut poll = Poll::Pending;
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        fill(slot);
+        let handler = slot.as_mut().as_pin_mut();
+        let handler = handler.expect("a slot that is polled is full");
+        poll = handler
             .poll(cx)
-            .map(|result| result.map_err(|error| told(error.into())))
+            .map(|result| result.map_err(|error| told(error.into())));
+        if poll.is_ready() {
+            slot.set(None);
+        }
     }));
-    let result = match poll {
-        Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(result)) => result,
-        Err(panic) => Err(panicked(panic)),
-    };
-    clear(slot);
-    Poll::Ready(result)
+    if let Err(panic) = caught {
+        let error = panicked(panic);
+        // One that threw only when it was dropped has answered before.
+        if poll.is_pending() {
+            clear(slot);
+            poll = Poll::Ready(Err(error));
+        }
+    }
+    poll
 }
 
 /// Drops a handler, and catches what it throws.

@@ -22,7 +22,7 @@ pub(super) enum Recipient {
 }
 
 /// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
-/// needs no lock that others want. A handle uses the mailbox of its last call again if that has ended.
+/// needs no lock that others want.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox(Mutex<Mail>);
 
@@ -62,15 +62,9 @@ impl From<(&Arc<Tray>, u32)> for Recipient {
 }
 
 impl Mailbox {
-    /// An empty mailbox: the `spare` one if nobody else holds it, which is then kept for the next time.
-    pub(super) fn reuse(spare: &mut Option<Arc<Self>>) -> Arc<Self> {
-        match spare.as_mut().and_then(Arc::get_mut) {
-            Some(Self(mail)) => {
-                *mail.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty
-            }
-            None => *spare = None,
-        }
-        spare.get_or_insert_default().clone()
+    /// Empties it, for another call.
+    pub(super) fn reset(&mut self) {
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty;
     }
 
     /// The result, or a promise to wake whoever waits for it.

@@ -50,6 +50,7 @@ mod options;
 mod outbox;
 mod peer;
 mod response_future;
+mod seat;
 mod service;
 mod serving;
 mod shared;

@@ -12,9 +12,9 @@ use tower_service::Service;
 
 use super::{
     inflight::Key,
-    mailbox::Mailbox,
     outbox::Wish,
     response_future::ResponseFuture,
+    seat::Seat,
     shared::{Shared, Status},
     stats::Stats,
     tray::Tray,
@@ -33,7 +33,7 @@ use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address}
 pub struct Peer {
     shared: Arc<Shared>,
     /// Of the last call of this clone, to be used again.
-    mailbox: Option<Arc<Mailbox>>,
+    seat: Option<Arc<Seat>>,
 }
 
 /// The calls of a batch. Dropping it cancels those that have not ended.
@@ -46,10 +46,7 @@ pub(crate) struct Underway {
 
 impl Peer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            mailbox: None,
-        }
+        Self { shared, seat: None }
     }
 
     /// The peer that sent this request; `None` for a request that was made here.
@@ -242,9 +239,9 @@ impl Service<Request<Body>> for Peer {
             let sent = self.shared.one_way(&request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
-        let mailbox = Mailbox::reuse(&mut self.mailbox);
-        match self.shared.call(request, &mailbox) {
-            Ok(key) => ResponseFuture::waiting(self.shared.clone(), key, mailbox),
+        let seat = Seat::take(&mut self.seat, &self.shared);
+        match self.shared.call(request, seat.mailbox()) {
+            Ok(key) => ResponseFuture::waiting(key, seat),
             Err(error) => ResponseFuture::ready(Err(error)),
         }
     }

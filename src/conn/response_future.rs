@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{inflight::Key, mailbox::Mailbox, shared::Shared};
+use super::{inflight::Key, seat::Seat};
 use crate::{Body, Error, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
@@ -21,11 +21,7 @@ pub struct ResponseFuture(State);
 
 enum State {
     /// The call was made.
-    Waiting {
-        shared: Arc<Shared>,
-        key: Key,
-        mailbox: Arc<Mailbox>,
-    },
+    Waiting { key: Key, seat: Arc<Seat> },
     /// There is a result, and there was no call.
     Ready(Result<Response<Body>, Error>),
     /// The result was taken.
@@ -33,12 +29,8 @@ enum State {
 }
 
 impl ResponseFuture {
-    pub(super) fn waiting(shared: Arc<Shared>, key: Key, mailbox: Arc<Mailbox>) -> Self {
-        Self(State::Waiting {
-            shared,
-            key,
-            mailbox,
-        })
+    pub(super) fn waiting(key: Key, seat: Arc<Seat>) -> Self {
+        Self(State::Waiting { key, seat })
     }
 
     pub(super) fn ready(result: Result<Response<Body>, Error>) -> Self {
@@ -47,8 +39,8 @@ impl ResponseFuture {
 
     /// Lets the call run to its end although nobody waits for the answer.
     pub fn detach(mut self) {
-        if let State::Waiting { mailbox, .. } = std::mem::replace(&mut self.0, State::Taken) {
-            mailbox.close();
+        if let State::Waiting { seat, .. } = std::mem::replace(&mut self.0, State::Taken) {
+            seat.mailbox().close();
         }
     }
 }
@@ -57,8 +49,8 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Waiting { mailbox, .. } = &self.0 {
-            let poll = mailbox.poll(cx.waker());
+        if let State::Waiting { seat, .. } = &self.0 {
+            let poll = seat.mailbox().poll(cx.waker());
             if poll.is_ready() {
                 self.0 = State::Taken;
             }
@@ -73,14 +65,10 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Waiting {
-            shared,
-            key,
-            mailbox,
-        } = &self.0
-            && mailbox.close()
+        if let State::Waiting { key, seat } = &self.0
+            && seat.mailbox().close()
         {
-            shared.abandon(*key);
+            seat.shared().abandon(*key);
         }
     }
 }

@@ -30,7 +30,7 @@ use tower_service::Service;
 
 use super::{
     clock::{Clock, Tick},
-    job::{Job, Reply, Slot, Stop, panicked, poll_slot},
+    job::{Job, Reply, Slot, Stop, panicked, poll_filled},
     options::{Options, Spawner},
     service::RpcService,
     shared::Shared,
@@ -362,13 +362,13 @@ where
     /// Calls the service, which is ready, and polls the handler once.
     fn start(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) {
         let deadline = self.deadline(&request);
-        let future = match catch_unwind(AssertUnwindSafe(|| self.service.call(request))) {
-            Ok(future) => future,
-            Err(panic) => return answers.push((reply, Err(panicked(panic)))),
-        };
-        self.slot.set(Some(future));
-        let slot = &mut self.slot;
-        let handler = pin!(coop::unconstrained(poll_fn(|cx| poll_slot(slot, cx))));
+        let (service, slot) = (&mut self.service, &mut self.slot);
+        let mut request = Some(request);
+        let handler = pin!(coop::unconstrained(poll_fn(|cx| {
+            poll_filled(slot, cx, |slot| {
+                slot.set(request.take().map(|request| service.call(request)));
+            })
+        })));
         if let Poll::Ready(result) = handler.poll(&mut Context::from_waker(Waker::noop())) {
             self.unsent += result.as_ref().map_or(0, |response| response.body().len());
             return answers.push((reply, result));

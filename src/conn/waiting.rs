@@ -31,6 +31,9 @@ struct Entry {
     request: Option<(Reply, Request<Body>)>,
 }
 
+/// Bodies shorter than this are copied when they begin to wait.
+const OWN_BELOW: usize = 1024;
+
 /// What an entry of metadata costs beside its name and its value.
 const METADATA_ENTRY: usize = size_of::<(Cow<'static, str>, Bytes)>();
 
@@ -61,8 +64,9 @@ impl Waiting {
     pub(super) fn push(
         &mut self,
         reply: Reply,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Serial, (Reply, Error)> {
+        own(request.body_mut());
         let bytes = weight(&request);
         // One may always wait, or a long one could never be served where it has to.
         let is_full = self.len > 0 && self.bytes.saturating_add(bytes) > self.max_bytes;
@@ -124,6 +128,15 @@ impl Waiting {
         if self.queue.len() >= 2 * self.len {
             self.queue.retain(|entry| entry.request.is_some());
         }
+    }
+}
+
+/// Makes the memory of a short body its own: it may be a piece of what many messages share, all of which it would
+/// hold while it waits.
+fn own(body: &mut Body) {
+    if body.len() < OWN_BELOW {
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
+        *body = Body::encoded(bytes, body.encoding());
     }
 }
 

@@ -12,15 +12,12 @@ use super::{
     },
     Connection, Counted,
     end::End,
+    gather::Company,
 };
 use crate::wire::{Reason, Role, Violation, Wire};
 
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
 const DELAYED_AT_MOST: usize = 64 * 1024;
-
-/// How often others are let go before one write. They have most often added all they have after the first time;
-/// each further one costs less than a tenth of the write that it may save.
-const MAX_YIELDS: u32 = 8;
 
 impl<Io, S, W> Connection<Io, S, W>
 where
@@ -42,8 +39,10 @@ where
 
     fn exchange_with(&mut self, outbox: &mut Outbox) -> Result<bool, End> {
         std::mem::take(&mut self.counted).add_to(outbox);
-        if !self.results.is_empty() {
+        let answered = self.results.len();
+        if answered > 0 {
             self.state.answered(self.clock.tick(self.now));
+            self.gather.answering(outbox.calls().owed());
         }
         for (id, result) in self.results.drain(..) {
             outbox.deliver(id, result, &mut self.leavings);
@@ -81,34 +80,34 @@ where
             // What was delayed may have been taken back.
             self.delayed_until = None;
         }
-        if !self.writing.is_empty() || !outbox.has_output() {
-            self.sleep(outbox, self.writing.is_empty());
+        if !self.writing.is_empty() {
+            self.sleep(outbox, false);
+            return Ok(false);
+        }
+        if !outbox.has_output() {
+            if self.gather.before(answered) {
+                return Ok(true);
+            }
+            self.sleep(outbox, true);
             return Ok(false);
         }
         if self.waits_for_more(outbox) {
             self.sleep(outbox, true);
             return Ok(false);
         }
-        if self.yields_to_others(outbox) {
+        let company = Company {
+            calls: outbox.calls().owed(),
+            handlers: self.serving.running(),
+        };
+        if self.gather.more(outbox.output_len(), company) {
             return Ok(true);
         }
-        self.yields = 0;
+        self.gather.taken();
         self.delayed_until = None;
         outbox.swap(&mut self.writing);
         self.state.swapped();
         self.sleep(outbox, self.writing.is_empty());
         Ok(false)
-    }
-
-    /// Whether others are to be let go before the output is taken away: once if there are any, and again while
-    /// they add to it, for on another thread they may need longer than this task's turn to come round.
-    fn yields_to_others(&mut self, outbox: &Outbox) -> bool {
-        let company = outbox.calls().owed() + self.serving.running() > 1;
-        let grown = self.yields == 0 || outbox.output_len() > self.yielded_at;
-        let yields = company && grown && self.yields < MAX_YIELDS;
-        self.yields += u32::from(yields);
-        self.yielded_at = outbox.output_len();
-        yields
     }
 
     /// Leaves word of what this task waits for.

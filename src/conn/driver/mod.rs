@@ -10,8 +10,8 @@
 //!   write                                                 all of it in one call, if the stream takes it
 //! ```
 //!
-//! *It yields before it takes the output away*, if more than one call is under way, and for as long as others add
-//! to it: the callers that it has just woken then share one write. A call that is alone waits for nobody. This is worth more than
+//! *It yields before it takes the output away*, if more than one call is under way: the callers that it has just
+//! woken then share one write ([`gather`]). A call that is alone waits for nobody. This is worth more than
 //! everything else here together.
 //!
 //! Reading never waits for writing, or two peers with full buffers would wait for each other; and the task
@@ -19,6 +19,7 @@
 
 mod end;
 mod exchange;
+mod gather;
 mod read;
 mod time;
 mod write;
@@ -40,7 +41,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use self::{end::Closing, write::Written};
+use self::{end::Closing, gather::Gather, write::Written};
 use super::{
     clock::{Clock, Tick},
     leavings::Leavings,
@@ -81,9 +82,7 @@ where
     /// The output that is being written.
     writing: Out,
     needs_flush: bool,
-    /// How often others have had their turn to add to the output, and how long it was before the last.
-    yields: u32,
-    yielded_at: usize,
+    gather: Gather,
     /// Until when the output waits for more of it, where that is wanted.
     delayed_until: Option<Tick>,
     /// Until when to ask for input instead of sleeping.
@@ -190,8 +189,7 @@ where
             more_frames: false,
             writing: Out::new(options.flatten_below),
             needs_flush: false,
-            yields: 0,
-            yielded_at: 0,
+            gather: Gather::default(),
             delayed_until: None,
             spin_until: None,
             pings: Vec::new(),

@@ -36,6 +36,8 @@ pub struct NativeDecoder {
     greeted: bool,
     bindings: Incoming,
     assembly: Assembly,
+    /// Room for short bodies, left by those before them.
+    block: BytesMut,
 }
 
 /// What the next byte belongs to.
@@ -81,6 +83,7 @@ impl NativeDecoder {
             greeted: false,
             bindings: Incoming::new(hello.max_bindings),
             assembly: Assembly::new(limits),
+            block: BytesMut::new(),
         }
     }
 
@@ -316,6 +319,7 @@ impl Decoder for NativeDecoder {
                     self.role,
                     &self.bindings,
                     &self.served,
+                    &mut self.block,
                 )
             {
                 self.frames += 1;

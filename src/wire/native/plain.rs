@@ -24,6 +24,10 @@ use super::{
 /// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
 pub(super) const COPY_BELOW: usize = 1024;
 
+/// Bodies that came together are copied into blocks of at most this many bytes: an allocation for each would cost
+/// more than all else that is done with it here. A small body that is kept keeps its block alive.
+const BLOCK: usize = 4096;
+
 /// The frame at the front of `input`, if it is all there, shorter than `below` and as plain as that.
 pub(super) fn take(
     input: &mut BytesMut,
@@ -31,6 +35,7 @@ pub(super) fn take(
     role: Role,
     bindings: &Incoming,
     served: &[Encoding],
+    block: &mut BytesMut,
 ) -> Option<Frame> {
     let header = Header::decode_front(input)?;
     let (id, raw) = (header.id, header.has(flag::RAW));
@@ -41,7 +46,7 @@ pub(super) fn take(
     }
     match header.kind {
         kind::RESPONSE if header.code == status::OK && id.opener() == role => {
-            let body = body(short(input, len), raw, encoding::BOUND);
+            let body = body(short(input, len, block), raw, encoding::BOUND);
             Some(Frame::Response {
                 id,
                 result: Ok(Response::new(body)),
@@ -58,7 +63,7 @@ pub(super) fn take(
                 request: request(
                     method.clone(),
                     *bound,
-                    body(short(input, len), raw, *bound),
+                    body(short(input, len, block), raw, *bound),
                     None,
                 ),
             })
@@ -67,10 +72,20 @@ pub(super) fn take(
     }
 }
 
-/// Takes a header and the body behind it, which is short.
-fn short(input: &mut BytesMut, len: usize) -> Bytes {
+/// Takes a header and the body behind it, which is short, and copies that into the `block` if others follow.
+fn short(input: &mut BytesMut, len: usize, block: &mut BytesMut) -> Bytes {
     let end = Header::LEN + len;
-    let body = Bytes::copy_from_slice(&input[Header::LEN..end]);
+    let bytes = &input[Header::LEN..end];
+    let alone = input.len() < 2 * end;
+    let body = if len == 0 || block.capacity() < len && alone {
+        Bytes::copy_from_slice(bytes)
+    } else {
+        if block.capacity() < len {
+            *block = BytesMut::with_capacity(BLOCK.min(input.len()));
+        }
+        block.extend_from_slice(bytes);
+        block.split().freeze()
+    };
     input.advance(end);
     body
 }
