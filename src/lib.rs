@@ -140,6 +140,7 @@
 pub mod client;
 pub mod codec;
 pub mod conn;
+pub mod events;
 pub mod layers;
 pub mod message;
 pub mod router;
@@ -158,7 +159,7 @@ pub use self::{
     layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     router::Router,
-    server::{Server, ServerHandle},
+    server::{Server, ServerHandle, Stopped},
     transport::{Address, Endpoint},
 };
 

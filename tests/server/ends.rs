@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use steeple::{
-    Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle,
+    Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle, Stopped,
     transport::{
         Listener,
         mem::{MemListener, MemNetwork, MemStream},
@@ -29,7 +29,7 @@ struct Town {
     network: MemNetwork,
     probe: Probe,
     handle: ServerHandle,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Stopped>,
 }
 
 impl Town {
