@@ -6,12 +6,12 @@
 //!
 //! | target | level | event | fields |
 //! |---|---|---|---|
-//! | [`CLIENT`] | debug | `a dial` gave a connection | `address` |
+//! | [`CLIENT`] | debug | `dialled` | `address` |
 //! | | debug | `a dial failed` | `error` |
 //! | | debug | `a connection was lost` | `error` |
 //! | [`SERVER`] | info | `a server's phase`: serving, lame duck, draining, closed | `phase` |
 //! | | error | `an accept failed`; accepting pauses for a second | `listener`, `error` |
-//! | | debug | `an accept` gave a connection | `listener`, `address` |
+//! | | debug | `accepted` | `listener`, `address` |
 //! | | warn | `a connection was refused` | `address`, `reason` |
 //! | | debug | `a connection was lost` | `address`, `error` |
 //! | | debug | `a connection is drained`, being old or idle | `address`, `reason` |

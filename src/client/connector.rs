@@ -232,7 +232,7 @@ where
             match dialled {
                 Ok((io, address)) => {
                     connector.dials.succeeded.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(target: events::CLIENT, %address, "a dial");
+                    tracing::debug!(target: events::CLIENT, %address, "dialled");
                     Ok(connector.connect_io(io, address))
                 }
                 Err(error) => {

@@ -168,7 +168,7 @@ where
     /// Gives a client a slot, lets it wait for one, or refuses it.
     fn admit(&mut self, io: L::Io, address: Address, wishes: &watch::Receiver<Wish>) {
         self.house.handle.registry().accepted(true);
-        tracing::debug!(target: events::SERVER, listener = %self.address, %address, "an accept");
+        tracing::debug!(target: events::SERVER, listener = %self.address, %address, "accepted");
         let Some(slots) = &self.house.slots else {
             return self.serve(io, address, None, wishes.clone());
         };

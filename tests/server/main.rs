@@ -5,4 +5,7 @@ mod support;
 
 mod accepting;
 mod ends;
+mod life;
+mod limits;
+mod rolling_drain;
 mod tcp;
