@@ -48,6 +48,7 @@ mod inflight;
 mod job;
 mod leavings;
 mod mailbox;
+mod one_by_one;
 mod options;
 mod outbox;
 mod peer;
@@ -69,6 +70,7 @@ mod waiting;
 pub use self::{
     builder::Builder,
     driver::Connection,
+    one_by_one::OneByOne,
     options::{Options, Overflow, Spawn},
     peer::Peer,
     quota::{Excess, Quota},

@@ -6,6 +6,7 @@ mod front;
 mod handle;
 mod listeners;
 mod registry;
+mod streams;
 
 use std::{
     fmt,
@@ -25,6 +26,7 @@ use tower_service::Service;
 pub use self::{
     accepted::Accepted,
     handle::{Phase, ServerHandle, Stopped},
+    streams::serve_connection,
 };
 use self::{
     accepted::Clones,

@@ -208,7 +208,7 @@ impl Listener for Given {
     type Io = Closes;
 
     async fn accept(&mut self) -> io::Result<(Closes, Address)> {
-        let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        let stream = self.0.recv().await.ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok((stream, Address::Other("client".into())))
     }
 

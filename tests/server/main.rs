@@ -8,4 +8,5 @@ mod ends;
 mod life;
 mod limits;
 mod rolling_drain;
+mod streams;
 mod tcp;
