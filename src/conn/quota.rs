@@ -175,16 +175,20 @@ impl Share {
         }
     }
 
-    /// Tells how many bytes of answers are unsent.
-    pub(super) fn set_unsent(&mut self, bytes: usize) {
-        let Some(quota) = &self.quota else { return };
+    /// Tells how many bytes of answers are unsent. Whether that is noticeably less than before.
+    pub(super) fn set_unsent(&mut self, bytes: usize) -> bool {
+        let Some(quota) = &self.quota else {
+            return false;
+        };
         let told = bytes - bytes % TOLD;
         if told > self.told {
             quota.unsent.fetch_add(told - self.told, Ordering::Relaxed);
         } else if told < self.told {
             quota.unsent.fetch_sub(self.told - told, Ordering::Relaxed);
         }
+        let less = told < self.told;
         self.told = told;
+        less
     }
 }
 

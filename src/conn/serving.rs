@@ -181,7 +181,7 @@ where
     pub(super) fn set_unsent(&mut self, bytes: usize) {
         self.has_new_room |= bytes < self.unsent;
         self.unsent = bytes;
-        self.share.set_unsent(bytes);
+        self.has_new_room |= self.share.set_unsent(bytes);
     }
 
     /// The stream has taken this many bytes.

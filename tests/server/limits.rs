@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_test::{assert_pending, task};
 use tower::Service;
 
-use crate::support::{Probe, RawPeer, call, settle, soon};
+use crate::support::{Probe, RawPeer, call, request, settle, soon};
 
 struct Town {
     network: MemNetwork,
@@ -42,8 +42,8 @@ impl Town {
         connector.connect("mem://server").await.unwrap()
     }
 
-    async fn raw(&self) -> RawPeer {
-        RawPeer::new(self.network.connect("raw", "server").await.unwrap())
+    async fn raw(&self, name: &str) -> RawPeer {
+        RawPeer::new(self.network.connect(name, "server").await.unwrap())
     }
 }
 
@@ -53,7 +53,7 @@ async fn a_connection_over_the_limit_is_told_so_and_leaves_the_others_alone() {
     let mut first = town.connect().await;
     soon(first.handshaken()).await.unwrap();
 
-    let mut raw = town.raw().await;
+    let mut raw = town.raw("raw").await;
     raw.expect_preface().await;
     let text = raw.expect_goaway(reason::LIMIT).await;
     assert_eq!(text, "max_connections of 1 is reached");
@@ -227,26 +227,36 @@ async fn a_connection_that_is_lost_while_it_waits_takes_no_place_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn peers_that_do_not_read_hold_only_themselves_up_when_too_much_is_unsent() {
-    let quota = Quota::new().max_unsent(1024 * 1024);
-    let town = Town::of(quota);
-    let mut deaf = town.raw().await;
-    deaf.shake_hands().await;
+    let town = Town::of(Quota::new().max_unsent(512 * 1024));
     let mut reads = town.connect().await;
-    let big = |id| crate::support::request(id, "big").body("1048576");
-    deaf.send(big(2)).await;
-    deaf.send(big(4)).await;
-    settle().await;
-    let started = town.probe.started();
-    deaf.send(big(6)).await;
-    settle().await;
-    assert_eq!((started, town.probe.started()), (2, 2), "it reads nothing");
+    let mut deaf = [town.raw("one").await, town.raw("other").await];
+    let mut started = Vec::new();
+    for peer in &mut deaf {
+        peer.shake_hands().await;
+        for n in 1..=20 {
+            peer.send(request(2 * n, "big").body("60000")).await;
+            settle().await;
+        }
+        started.push(town.probe.started());
+    }
+    // The one had what there was; the other only what nobody is denied.
+    let [of_one, of_both] = started[..] else {
+        unreachable!("there are two")
+    };
+    assert!((9..=12).contains(&of_one), "{of_one}");
+    assert!((1..=4).contains(&(of_both - of_one)), "{of_both}");
 
     for _ in 0..10 {
         let answer = soon(reads.call(call("big", "100000"))).await.unwrap();
         assert_eq!(answer.body().len(), 100_000);
     }
-    tokio::spawn(async move { deaf.drink().await });
-    town.probe.until_started(13).await;
+    // The one reads all, which goes out in one write.
+    let [mut one, _other] = deaf;
+    let link = town.network.link("one", "server");
+    link.capacity(8 * 1024 * 1024);
+    tokio::spawn(async move { one.drink().await });
+    settle().await;
+    assert!(town.probe.started() >= 20 + 10 + of_both - of_one);
 }
 
 #[tokio::test(start_paused = true)]
