@@ -68,6 +68,11 @@ type Queued = Pin<Box<dyn Future<Output = Result<Leave, AcquireError>> + Send + 
 /// are read, never touch what all share.
 const TOLD: usize = 64 * 1024;
 
+/// With so many places free, leave is taken only for handlers that go on in a task: the others end before the thread
+/// does anything else, so there are never more of them than threads, of which no process has so many. What all
+/// connections share is then only read, and stays in the cache of every core.
+const PLENTY: usize = 512;
+
 impl Quota {
     /// The defaults.
     pub fn new() -> Self {
@@ -100,7 +105,7 @@ impl Quota {
         self
     }
 
-    /// How many handlers run now.
+    /// How many handlers run now. Those that end at once count only where the limit is near.
     pub fn handlers(&self) -> usize {
         self.max_handlers - self.handlers.available_permits()
     }
@@ -141,6 +146,9 @@ impl Share {
             return Poll::Ready(Ok(()));
         }
         if self.queued.is_none() {
+            if quota.handlers.available_permits() > PLENTY {
+                return Poll::Ready(Ok(()));
+            }
             if let Ok(leave) = quota.handlers.clone().try_acquire_owned() {
                 self.spare = Some(leave);
                 return Poll::Ready(Ok(()));
@@ -164,7 +172,9 @@ impl Share {
 
     /// Takes the leave away, for a handler that goes on elsewhere.
     pub(super) fn take_leave(&mut self) -> Option<Leave> {
-        self.spare.take()
+        let quota = self.quota.as_ref()?;
+        let spare = self.spare.take();
+        spare.or_else(|| quota.handlers.clone().try_acquire_owned().ok())
     }
 
     /// Gives back what is not used now, and the place in the queue as well unless it is of use.
@@ -230,6 +240,20 @@ mod tests {
         assert_eq!(quota.handlers(), 1);
         b.settle(true);
         assert_ready_ok!(asks(&mut a).poll());
+    }
+
+    #[test]
+    fn where_there_is_plenty_only_handlers_that_go_on_are_counted() {
+        let quota = Quota::new().max_handlers(PLENTY + 1, Excess::Wait);
+        let mut share = Share::new(Some(quota.clone()));
+        assert_ready_ok!(asks(&mut share).poll());
+        assert_eq!(quota.handlers(), 0);
+        let _handler = share.take_leave();
+        assert_eq!(quota.handlers(), 1);
+        assert_ready_ok!(asks(&mut share).poll());
+        assert_eq!(quota.handlers(), 2, "the limit is near");
+        share.settle(false);
+        assert_eq!(quota.handlers(), 1);
     }
 
     #[test]

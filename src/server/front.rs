@@ -92,7 +92,7 @@ const MAX_SWEPT: usize = 4096;
 
 impl Slots {
     pub(super) fn new(limit: usize, excess: Excess) -> Self {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             free: Arc::new(Semaphore::new(limit)),
             limit,

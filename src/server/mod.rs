@@ -1,4 +1,54 @@
 //! Serving: a loop that accepts streams and gives each a connection with a service of its own.
+//!
+//! # The life of a server
+//!
+//! ```text
+//!         serve           drain            lame_duck is over        all is answered, or drain_grace is over
+//!  Bound ───────▶ Serving ───────▶ LameDuck ───────────────▶ Draining ──────────────────────────────────▶ Closed
+//!                    │                │ ▲                        │                                           ▲
+//!   a client         │                │ │                        │                                           │
+//!   that comes is    served           served                     refused, with a reason                      │
+//!   one there is     served           served                     told: its calls that crossed are answered   │
+//!   is_ready         true             false                      false                                       │
+//!                    └────────────────┴── close, or the future of serve is dropped ──────────────────────────┘
+//! ```
+//!
+//! * **Lame duck** is for those who learn by a health check, a balancer or a resolver: they have the time to turn
+//!   away while nothing has changed yet. Without one, which is the default, a drain begins at once.
+//! * **Draining** begins with the word to each client that the server stops (GOAWAY). The client begins no further
+//!   call and says so; every call that it made before is answered, and the connection closed behind the last
+//!   answer. Whoever still waits in the listener's queue is told as well. So a call either ends as it would have, or
+//!   was not started, and is safe to make elsewhere.
+//! * **The end** has a reason: [`Stopped`]. An address can be bound again, and a service served again, at once.
+//!
+//! [`ServerHandle`] drives it and looks at it: [`Phase`], [`is_ready`](ServerHandle::is_ready),
+//! [`reached`](ServerHandle::reached).
+//!
+//! # Policies
+//!
+//! | what | unless set | why | by |
+//! |---|---|---|---|
+//! | handlers of all connections | 8192; others wait in turn | more only take memory from those that run | [`Quota::max_handlers`](crate::conn::Quota::max_handlers) |
+//! | unsent answers of all | 1 GiB; then who does not read gets no more | clients that do not read cost the others nothing | [`Quota::max_unsent`](crate::conn::Quota::max_unsent) |
+//! | connections | as many as the system allows | one that does not call holds little | [`Server::max_connections`] |
+//! | age of a connection | any | a good client is not sent away without need | [`Server::max_age`] |
+//! | time without calls | any | as above | [`Server::max_idle`] |
+//! | lame duck | none | who has no health check would wait for nothing | [`Server::lame_duck`] |
+//! | a drain | 30 s | longer than most calls, and as long as orchestrators wait | [`Options::drain_grace`] |
+//! | the client's opening | 10 s | a stream that says nothing is no client | [`Options::handshake_timeout`] |
+//! | a failed accept | a pause of 1 s | what is lacking, such as descriptors, comes back with time | |
+//! | refusals under way | 256, others without a word | a flood must not cost more than this | |
+//!
+//! What concerns one connection is in its [`Options`]; requests that wait for their turn are
+//! [bounded](Options::max_waiting) there. Admission never stops reading: answers, pings and cancels pass whatever waits.
+//!
+//! # Beside a server
+//!
+//! * Streams that come otherwise: any [`Listener`], of which [`Incoming`](crate::transport::Incoming) makes one of
+//!   a `Stream`; [`also`](Server::also) adds further ones.
+//! * One stream, without a listener: [`serve_connection`]. One request: [`OneByOne`](crate::conn::OneByOne).
+//! * A service for each client: [`Server::serve_with`].
+//! * What happens is told under [`events::SERVER`](crate::events::SERVER).
 
 mod accepted;
 mod ages;
@@ -189,8 +239,8 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
         self
     }
 
-    /// How many connections there may be. Default: as many as the system allows, for each costs little until it
-    /// calls, and what it calls is bounded. One above the limit is told so and closed, or waits in the listener's
+    /// How many connections there may be, at least 1. Default: as many as the system allows, for each costs little
+    /// until it calls, and what it calls is bounded. One above the limit is told so and closed, or waits in the listener's
     /// queue.
     pub fn max_connections(mut self, connections: usize, excess: Excess) -> Self {
         self.policy.slots = Some(Slots::new(connections, excess));
@@ -281,8 +331,9 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
             policy,
             handle,
             shutdown,
-            life,
             mut wishes,
+            // Behind the wishes, so that it goes first: who waited for the end finds it.
+            life,
         } = self;
         options.quota.get_or_insert_default();
         let house = House {
