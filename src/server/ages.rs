@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, pending},
-    pin::pin,
+    pin::Pin,
     time::Duration,
 };
 
@@ -37,14 +37,13 @@ impl Ages {
     /// Runs a connection to its end, and drains it when its time has come; `drains` is told why.
     pub(super) async fn live<F: Future>(
         self,
-        connection: F,
+        mut connection: Pin<&mut F>,
         peer: &Peer,
         drains: impl FnOnce(&'static str),
     ) -> F::Output {
         if self.age.is_none() && self.idle.is_none() {
             return connection.await;
         }
-        let mut connection = pin!(connection);
         let reason = tokio::select! {
             biased;
             ended = &mut connection => return ended,

@@ -271,7 +271,7 @@ where
         let drains = |reason| {
             tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
         };
-        if let Err(error) = self.ages.live(connection, &peer, drains).await {
+        if let Err(error) = self.ages.live(pin!(connection), &peer, drains).await {
             tracing::debug!(target: events::SERVER, %address, %error, "a connection was lost");
         }
         drop(entry);

@@ -184,6 +184,29 @@ async fn handlers_over_the_limit_are_refused_where_that_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_wait_for_a_place_are_bounded_and_further_ones_not_started() {
+    let quota = Quota::new().max_handlers(1, Excess::Wait);
+    let options = Options::new().quota(quota).max_waiting(2, 1000);
+    let town = Town::new(|server| server.options(options));
+    let mut channel = town.connect().await;
+    let runs = channel.call(call("wait", "x"));
+    town.probe.until_started(1).await;
+    let wait = [(); 2].map(|()| channel.call(call("echo", "x")));
+
+    let error = soon(channel.call(call("echo", "x"))).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Overflow, Execution::NotStarted)
+    );
+    assert!(error.to_string().contains("max_waiting of 2"), "{error}");
+    town.probe.ring();
+    for answer in [runs].into_iter().chain(wait) {
+        soon(answer).await.unwrap();
+    }
+    assert_eq!(town.probe.started(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_place_is_free_again_whatever_became_of_its_handler() {
     let quota = Quota::new().max_handlers(1, Excess::Wait);
     let town = Town::of(quota.clone());
