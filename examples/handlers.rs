@@ -211,7 +211,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     handle.drain().await;
-    Ok(serving.await?)
+    serving.await?;
+    Ok(())
 }
 
 /// Calls with values: encoded on the way out, decoded on the way back.
