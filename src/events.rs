@@ -9,6 +9,7 @@
 //! | [`CLIENT`] | debug | `dialled` | `address` |
 //! | | debug | `a dial failed` | `error` |
 //! | | debug | `a connection was lost` | `error` |
+//! | | debug | `connected`, by a client that dials by itself; each further one has reconnected | `endpoint` |
 //! | [`SERVER`] | info | `a server's phase`: serving, lame duck, draining, closed | `phase` |
 //! | | error | `an accept failed`; accepting pauses for a second | `listener`, `error` |
 //! | | debug | `accepted` | `listener`, `address` |
@@ -24,8 +25,6 @@
 //! | [`TRANSPORT`] | warn | `a stream keeps the system's options` | `listener`, `error` |
 //! | | debug | `a client left before it was accepted` | `listener`, `error` |
 //! | [`WIRE`] | debug | `a one-way message is dropped`, being too long or broken | `error` |
-//!
-//! A dial or a connection that is made again by a layer above is one more dial.
 
 /// Dialling, and the connections of clients.
 pub const CLIENT: &str = "steeple::client";

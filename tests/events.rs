@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use steeple::{Connector, Server, conn::Excess, events, transport::mem::MemNetwork};
+use steeple::{Client, Connector, Server, conn::Excess, events, transport::mem::MemNetwork};
 use support::{Probe, RawPeer, call, hello, settle, soon};
 use tower::Service;
 use tracing::{
@@ -140,8 +140,26 @@ async fn what_happens_is_told_under_its_target() {
         &["a connection was lost", "mem://rude"],
     );
 
+    let mut client = Client::builder()
+        .connector(connector)
+        .connect_lazy("mem://server")
+        .unwrap();
+    let fail = async |client: &mut Client| {
+        let answer = client.request::<()>(call("panic", ""));
+        soon(answer.into_future()).await.unwrap_err();
+    };
+    drop(channel);
+    settle().await;
+    for connections in 1..=2 {
+        fail(&mut client).await;
+        let seen = SEEN.lock().unwrap().join("\n");
+        let connected = seen.matches("connected endpoint=mem://server").count();
+        assert_eq!(connected, connections, "{seen}");
+        soon(handle.peers()[0].drain()).await;
+    }
+
     soon(handle.drain()).await;
-    soon(channel.closed()).await;
+    settle().await;
     expect(
         Level::DEBUG,
         events::CONN,
