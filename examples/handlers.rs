@@ -211,7 +211,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     handle.drain().await;
-    Ok(serving.await?)
+    serving.await?;
+    Ok(())
 }
 
 /// Calls with values: encoded on the way out, decoded on the way back.
@@ -223,7 +224,7 @@ impl Client {
         A: Serialize + 'static,
         R: DeserializeOwned + 'static,
     {
-        let codec = DefaultCodec::default();
+        let codec = DefaultCodec;
         let body = encode(&codec, &args, &mut Arena::new())?;
         let mut request = Request::new(method, body).with_timeout(Duration::from_secs(5));
         request.set_encoding(codec.encoding());

@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(response.body().as_bytes(), "HELLO");
 
     handle.drain().await;
-    Ok(serving.await?)
+    serving.await?;
+    Ok(())
 }
 
 async fn shout(request: Request) -> Result<Response, Error> {

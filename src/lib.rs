@@ -73,6 +73,8 @@
 //! # Ok::<_, steeple::Error>(())
 //! ```
 //!
+//! All of them tell `tracing` what happens, under the targets of [`events`].
+//!
 //! Below all of them is the crate `steeple-layers`, whose names are found here: [`Context`] and [`Carry`], by
 //! which a layer knows a request, and [`Error`], by which it knows a failure. It knows no connection, so what
 //! is written against it works over any tower service.
@@ -121,6 +123,11 @@
 //! | calls under way on a connection | 65 536 | [`Options::max_calls`] |
 //! | calls that wait for it | 32 768, then the oldest fails | [`Options::max_pending`], [`Options::overflow`] |
 //! | a handler, polled where its request comes in | 20 µs, then it gets a task | [a policy for its route](router#where-a-handler-runs) |
+//! | handlers of a server, of all connections | 8192, others wait | [`Quota::max_handlers`](conn::Quota::max_handlers) |
+//! | requests that wait, of a connection | 8192 and 64 MiB, others are refused | [`Options::max_waiting`] |
+//! | unsent answers, of a connection and of a server | 128 MiB and 1 GiB | [`Options::max_unsent`], [`Quota::max_unsent`](conn::Quota::max_unsent) |
+//! | connections of a server | any number, of any age, however idle | [`Server::max_connections`], [`max_age`](Server::max_age), [`max_idle`](Server::max_idle) |
+//! | lame duck before a drain | none | [`Server::lame_duck`] |
 //! | the longest body | 64 MiB | [`Limits::max_message`](wire::native::Limits::max_message) |
 //!
 //! The reasons stand where these are set. All queues of a connection and their bounds: [`conn`](conn#queues).
@@ -140,6 +147,7 @@
 pub mod client;
 pub mod codec;
 pub mod conn;
+pub mod events;
 pub mod layers;
 pub mod message;
 pub mod router;
@@ -158,7 +166,7 @@ pub use self::{
     layers::from_tower,
     message::{Body, Encoding, Extensions, Metadata, Request, Response},
     router::Router,
-    server::{Server, ServerHandle},
+    server::{Server, ServerHandle, Stopped},
     transport::{Address, Endpoint},
 };
 

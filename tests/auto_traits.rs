@@ -41,7 +41,6 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<Route<String>>();
     send_sync::<RouteService>();
     send_sync::<Router>();
-    send_sync::<Server>();
     send_sync::<ServerHandle>();
     send_sync::<Run<Channel>>();
     send_sync::<Started<Rc<()>>>();
@@ -49,6 +48,7 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<TcpListener>();
     send::<Call<'static, i32, DefaultStack, DefaultCodec>>();
     send::<CallFuture<'static, i32, DefaultStack, DefaultCodec>>();
+    send::<Server>();
     send::<Connecting>();
     send::<DefaultFuture>();
     send::<RouteFuture>();

@@ -18,6 +18,7 @@ use super::Channel;
 use crate::{
     Address, Endpoint, Error, Kind, Options, Stats,
     conn::{Builder, RpcService, Unserved},
+    events,
     transport::{Dial, InvalidEndpoint, Io, TcpDialer},
     wire::{Role, Wire, native::Native},
 };
@@ -178,7 +179,7 @@ where
             .build(io, self.service.clone());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(target: "steeple::client", %error, "a connection was lost");
+                tracing::debug!(target: events::CLIENT, %error, "a connection was lost");
             }
         });
         Channel::new(peer)
@@ -231,11 +232,12 @@ where
             match dialled {
                 Ok((io, address)) => {
                     connector.dials.succeeded.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(target: events::CLIENT, %address, "dialled");
                     Ok(connector.connect_io(io, address))
                 }
                 Err(error) => {
                     connector.dials.failed.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(target: "steeple::client", %error, "a dial failed");
+                    tracing::debug!(target: events::CLIENT, %error, "a dial failed");
                     Err(error)
                 }
             }

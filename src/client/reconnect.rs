@@ -17,7 +17,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::Channel;
-use crate::{Body, Endpoint, Error, Kind, Request, Response, ResponseFuture};
+use crate::{Body, Endpoint, Error, Kind, Request, Response, ResponseFuture, events};
 
 /// One connection to one endpoint, for all clones together.
 ///
@@ -216,6 +216,7 @@ impl Link {
             let dial = self.connect()(self.endpoint.clone());
             match dial.await {
                 Ok(channel) => {
+                    tracing::debug!(target: events::CLIENT, endpoint = %self.endpoint, "connected");
                     let mut state = self.state();
                     if state.closed {
                         channel.close();

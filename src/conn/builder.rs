@@ -1,6 +1,6 @@
 //! Puts a wire on a stream.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::Extensions;
 use tokio::{
@@ -10,11 +10,11 @@ use tokio::{
 
 use super::{
     clock::Clock, driver::Connection, options::Options, outbox::Outbox, peer::Peer,
-    service::RpcService, shared::Shared,
+    service::RpcService, shared::Shared, unserved::Unserved,
 };
 use crate::{
     transport::Address,
-    wire::{Role, Wire, native::Native},
+    wire::{Reason, Role, Wire, native::Native},
 };
 
 /// Makes a connection of any stream: TCP, a pipe, one of the user's own.
@@ -145,5 +145,23 @@ impl<W: Wire> Builder<W> {
             &options,
         );
         (peer, connection)
+    }
+
+    /// Refuses a peer: the task, to be spawned, tells it `reason` and `text` before anything else and closes the
+    /// stream. It takes 1 s at most, reads nothing of the peer but to throw it away, and always fails, with `text`.
+    ///
+    /// The peer's calls end as not started. It sees the reason on a wire that has a word for it.
+    pub fn refuse<Io>(
+        self,
+        io: Io,
+        reason: Reason,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Connection<Io, Unserved, W>
+    where
+        Io: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (_, mut connection) = self.build(io, Unserved);
+        connection.refuse(reason, text.into());
+        connection
     }
 }

@@ -10,8 +10,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{shared::Shared, told::told};
-use crate::{Body, Encoding, Error, Execution, Kind, Response, wire::Id};
+use super::{quota::Leave, shared::Shared, told::told};
+use crate::{Body, Encoding, Error, Execution, Kind, Response, events, wire::Id};
 
 /// Where a handler's future lives: polled in place by the driver, and moved as a whole to a task.
 pub(super) type Slot<F> = Pin<Box<Option<F>>>;
@@ -32,6 +32,8 @@ pub(super) struct Job<F> {
     stop: Arc<Stop>,
     shared: Arc<Shared>,
     answered: bool,
+    /// Goes with the job, after its handler.
+    _leave: Option<Leave>,
 }
 
 /// By which the driver ends a job.
@@ -46,13 +48,20 @@ struct Stopping {
 }
 
 impl<F> Job<F> {
-    pub(super) fn new(slot: Slot<F>, reply: Reply, stop: Arc<Stop>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        slot: Slot<F>,
+        reply: Reply,
+        stop: Arc<Stop>,
+        shared: Arc<Shared>,
+        leave: Option<Leave>,
+    ) -> Self {
         Self {
             slot,
             reply,
             stop,
             shared,
             answered: false,
+            _leave: leave,
         }
     }
 
@@ -188,7 +197,7 @@ fn clear<F>(slot: &mut Slot<F>) {
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(target: "steeple::handler", panic = text.unwrap_or("?"), "a handler panicked");
+    tracing::error!(target: events::HANDLER, panic = text.unwrap_or("?"), "a handler panicked");
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // What throws when it is dropped is dropped no more.
         mem::forget(again);

@@ -31,7 +31,9 @@
 //! | pending calls | [`max_pending`](Options::max_pending) | by [`overflow`](Options::overflow) |
 //! | requests that wait for the service | [`max_waiting`](Options::max_waiting) | refused, not started |
 //! | handlers in tasks | [`max_handlers`](Options::max_handlers) | further requests wait |
+//! | handlers of several connections | [`Quota::max_handlers`] | further requests wait, or are refused |
 //! | answers not yet written | [`max_unsent`](Options::max_unsent) | no further handler starts |
+//! | those of several connections | [`Quota::max_unsent`] | none starts where the peer does not read |
 //! | refusals and pongs not yet written | 1 MiB | the connection ends |
 //! | the calls of a batch | as single calls, for all of them or none | as single calls |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
@@ -46,9 +48,11 @@ mod inflight;
 mod job;
 mod leavings;
 mod mailbox;
+mod one_by_one;
 mod options;
 mod outbox;
 mod peer;
+mod quota;
 mod response_future;
 mod seat;
 mod service;
@@ -66,8 +70,10 @@ mod waiting;
 pub use self::{
     builder::Builder,
     driver::Connection,
+    one_by_one::OneByOne,
     options::{Options, Overflow, Spawn},
     peer::Peer,
+    quota::{Excess, Quota},
     response_future::ResponseFuture,
     service::RpcService,
     stats::{Outcomes, Stats},

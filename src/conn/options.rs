@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use super::quota::Quota;
+
 /// Settings of one connection, the same on either side. The defaults are the fast path.
 ///
 /// A time that may also be none takes a `Duration` or `None`.
@@ -40,6 +42,7 @@ pub struct Options {
     pub(crate) unanswered_limit: Option<Duration>,
     pub(crate) drain_grace: Duration,
     pub(crate) spawn: Spawner,
+    pub(crate) quota: Option<Quota>,
 }
 
 /// What happens to a call when as many wait for the connection as may.
@@ -118,6 +121,7 @@ impl Default for Options {
             unanswered_limit: None,
             drain_grace: Duration::from_secs(30),
             spawn: Spawner::default(),
+            quota: None,
         }
     }
 }
@@ -257,6 +261,13 @@ impl Options {
     /// How long a drain waits for the peer and for what is under way. Default: 30 s.
     pub fn drain_grace(mut self, grace: Duration) -> Self {
         self.drain_grace = grace;
+        self
+    }
+
+    /// Shares limits with all connections that have these options, or others with the same quota. Default: none for a
+    /// single connection; those of a server share one.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
         self
     }
 

@@ -21,7 +21,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::Extensions;
@@ -32,6 +32,7 @@ use super::{
     clock::{Clock, Tick},
     job::{Job, Reply, Slot, Stop, panicked, poll_filled},
     options::{Options, Spawner},
+    quota::Share,
     service::RpcService,
     shared::Shared,
     told::told,
@@ -50,6 +51,8 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     connection: Arc<Extensions>,
     spawn: Spawner,
     limits: Limits,
+    /// Of what connections share.
+    share: Share,
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
     live: BTreeMap<Id, Live>,
@@ -126,6 +129,7 @@ where
                 handlers: options.max_handlers,
                 unsent: options.max_unsent,
             },
+            share: Share::new(options.quota.clone()),
             clock,
             live: BTreeMap::new(),
             one_ways: BTreeMap::new(),
@@ -177,6 +181,7 @@ where
     pub(super) fn set_unsent(&mut self, bytes: usize) {
         self.has_new_room |= bytes < self.unsent;
         self.unsent = bytes;
+        self.has_new_room |= self.share.set_unsent(bytes);
     }
 
     /// The stream has taken this many bytes.
@@ -250,7 +255,7 @@ where
             if self.waiting.is_empty() || !self.has_room() {
                 break;
             }
-            let Poll::Ready(ready) = self.poll_ready(cx) else {
+            let Poll::Ready(ready) = self.poll_leave(cx) else {
                 break;
             };
             let Some((reply, request)) = self.waiting.pop() else {
@@ -265,6 +270,9 @@ where
                 Err(error) => answers.push((reply, Err(error))),
             }
         }
+        // Nobody else waits for what is of no use here before the next turn.
+        let may_start = !self.waiting.is_empty() && self.has_room();
+        self.share.settle(may_start);
     }
 
     /// Ends the requests whose deadline has passed.
@@ -306,7 +314,7 @@ where
     ) -> bool {
         request.set_connection(self.connection.clone());
         if self.waiting.is_empty() && self.has_room() {
-            match self.poll_ready(cx) {
+            match self.poll_leave(cx) {
                 Poll::Ready(Ok(())) => {
                     self.start(reply, request, answers);
                     return true;
@@ -323,7 +331,15 @@ where
 
     /// Whether another handler may start: not while too many run, or too much of their answers is unsent.
     fn has_room(&self) -> bool {
-        self.tasks < self.limits.handlers && self.unsent < self.limits.unsent
+        self.tasks < self.limits.handlers
+            && self.unsent < self.limits.unsent
+            && self.share.has_room()
+    }
+
+    /// Gets leave to start a handler: of all connections together first, for that can be given back.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.share.poll_leave(cx))?;
+        self.poll_ready(cx)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -375,10 +391,11 @@ where
         }
         let slot = mem::replace(&mut self.slot, Box::pin(None));
         let stop = Arc::new(Stop::default());
+        let leave = self.share.take_leave();
         self.tasks += 1;
         self.enter(reply, deadline, At::Task(stop.clone()));
         self.spawn
-            .spawn(Job::new(slot, reply, stop, self.shared.clone()));
+            .spawn(Job::new(slot, reply, stop, self.shared.clone(), leave));
     }
 
     /// Remembers a request that is not answered where it began.
@@ -404,6 +421,7 @@ impl<S: Service<Request<Body>>> Serving<S> {
     /// connection ended in order: their messages were delivered.
     pub(super) fn stop_all(&mut self, orderly: bool) {
         self.waiting.clear();
+        self.share = Share::new(None);
         for live in self.live.values() {
             if let At::Task(stop) = &live.at {
                 stop.stop(Kind::Cancelled);

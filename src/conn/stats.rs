@@ -6,7 +6,7 @@ use crate::Kind;
 
 /// Counters of one connection, or the sum of several. A consistent copy; nothing resets them.
 ///
-/// The last four are of those that make connections, a [`Connector`](crate::Connector) and a
+/// The last five are of those that make connections, a [`Connector`](crate::Connector) and a
 /// [`Server`](crate::Server): for a connection alone they are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -54,6 +54,8 @@ pub struct Stats {
     pub accepts: u64,
     /// Accepts of a server that failed.
     pub accept_errors: u64,
+    /// Connections that a server refused.
+    pub refusals: u64,
 }
 
 /// How many calls ended well, and how many with each [`Kind`] of error.
@@ -134,6 +136,7 @@ impl AddAssign for Stats {
             dial_errors,
             accepts,
             accept_errors,
+            refusals,
         } = other;
         self.calls += calls;
         self.served += served;
@@ -156,6 +159,7 @@ impl AddAssign for Stats {
         self.dial_errors += dial_errors;
         self.accepts += accepts;
         self.accept_errors += accept_errors;
+        self.refusals += refusals;
     }
 }
 

@@ -1,23 +1,95 @@
 //! Serving: a loop that accepts streams and gives each a connection with a service of its own.
+//!
+//! # The life of a server
+//!
+//! ```text
+//!         serve           drain            lame_duck is over        all is answered, or drain_grace is over
+//!  Bound ───────▶ Serving ───────▶ LameDuck ───────────────▶ Draining ──────────────────────────────────▶ Closed
+//!                    │                │ ▲                        │                                           ▲
+//!   a client         │                │ │                        │                                           │
+//!   that comes is    served           served                     refused, with a reason                      │
+//!   one there is     served           served                     told: its calls that crossed are answered   │
+//!   is_ready         true             false                      false                                       │
+//!                    └────────────────┴── close, or the future of serve is dropped ──────────────────────────┘
+//! ```
+//!
+//! * **Lame duck** is for those who learn by a health check, a balancer or a resolver: they have the time to turn
+//!   away while nothing has changed yet. Without one, which is the default, a drain begins at once.
+//! * **Draining** begins with the word to each client that the server stops (GOAWAY). The client begins no further
+//!   call and says so; every call that it made before is answered, and the connection closed behind the last
+//!   answer. Whoever still waits in the listener's queue is told as well. So a call either ends as it would have, or
+//!   was not started, and is safe to make elsewhere.
+//! * **The end** has a reason: [`Stopped`]. An address can be bound again, and a service served again, at once.
+//!
+//! [`ServerHandle`] drives it and looks at it: [`Phase`], [`is_ready`](ServerHandle::is_ready),
+//! [`reached`](ServerHandle::reached).
+//!
+//! # Policies
+//!
+//! | what | unless set | why | by |
+//! |---|---|---|---|
+//! | handlers of all connections | 8192; others wait in turn | more only take memory from those that run | [`Quota::max_handlers`](crate::conn::Quota::max_handlers) |
+//! | unsent answers of all | 1 GiB; then who does not read gets no more | clients that do not read cost the others nothing | [`Quota::max_unsent`](crate::conn::Quota::max_unsent) |
+//! | connections | as many as the system allows | one that does not call holds little | [`Server::max_connections`] |
+//! | age of a connection | any | a good client is not sent away without need | [`Server::max_age`] |
+//! | time without calls | any | as above | [`Server::max_idle`] |
+//! | lame duck | none | who has no health check would wait for nothing | [`Server::lame_duck`] |
+//! | a drain | 30 s | longer than most calls, and as long as orchestrators wait | [`Options::drain_grace`] |
+//! | the client's opening | 10 s | a stream that says nothing is no client | [`Options::handshake_timeout`] |
+//! | a failed accept | a pause of 1 s | what is lacking, such as descriptors, comes back with time | |
+//! | refusals under way | 256, others without a word | a flood must not cost more than this | |
+//!
+//! What concerns one connection is in its [`Options`]; requests that wait for their turn are
+//! [bounded](Options::max_waiting) there. Admission never stops reading: answers, pings and cancels pass whatever waits.
+//!
+//! # Beside a server
+//!
+//! * Streams that come otherwise: any [`Listener`], of which [`Incoming`](crate::transport::Incoming) makes one of
+//!   a `Stream`; [`also`](Server::also) adds further ones.
+//! * One stream, without a listener: [`serve_connection`]. One request: [`OneByOne`](crate::conn::OneByOne).
+//! * A service for each client: [`Server::serve_with`].
+//! * What happens is told under [`events::SERVER`](crate::events::SERVER).
 
+mod accepted;
+mod ages;
+mod front;
 mod handle;
+mod listeners;
 mod registry;
+mod streams;
 
-use std::time::Duration;
+use std::{
+    fmt,
+    future::{Future, pending},
+    panic,
+    pin::Pin,
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep_until},
+    task::{JoinError, JoinSet},
+    time::sleep,
 };
+use tower_service::Service;
 
-pub use self::handle::ServerHandle;
-use self::{handle::Wish, registry::Registry};
+pub use self::{
+    accepted::Accepted,
+    handle::{Phase, ServerHandle, Stopped},
+    streams::serve_connection,
+};
+use self::{
+    accepted::Clones,
+    ages::Ages,
+    front::{Front, House, Slots},
+    handle::{Life, Wish},
+    listeners::AnyListener,
+};
 use crate::{
     Address, Endpoint, Error, Kind, Options,
-    conn::{Builder, RpcService},
-    transport::{InvalidEndpoint, Io, Listener, TcpListener},
-    wire::{Role, Wire, native::Native},
+    conn::{Excess, RpcService},
+    transport::{InvalidEndpoint, Listener, TcpListener},
+    wire::{Wire, native::Native},
 };
 
 /// Accepts connections and serves them.
@@ -43,20 +115,29 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "a server listens, and accepts nobody until `serve`"]
 pub struct Server<L = TcpListener, W = Native> {
     listener: L,
+    others: Vec<AnyListener>,
     wire: W,
     options: Options,
+    policy: Policy,
     handle: ServerHandle,
+    shutdown: Option<Shutdown>,
+    life: Life,
     /// While it is there, the server has not ended.
     wishes: watch::Receiver<Wish>,
 }
 
-/// How long accepting pauses after an error. Most are about a lack of something, such as file descriptors,
-/// that only time and ending connections give back.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+#[derive(Debug, Default)]
+struct Policy {
+    slots: Option<Slots>,
+    ages: Ages,
+    lame_duck: Duration,
+}
+
+/// When it is ready, the server drains.
+type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Server {
     /// Listens on an endpoint. `tcp://127.0.0.1:0` lets the system choose the port.
@@ -74,16 +155,34 @@ impl Server {
         })?;
         Ok(Self::new(listener))
     }
+
+    /// Listens on an endpoint and serves there: [`bind`](Self::bind) and [`serve`](Self::serve) in one, for a
+    /// server that runs until this future is dropped.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub async fn run<E, S>(endpoint: E, service: S) -> Result<Stopped, Error>
+    where
+        E: TryInto<Endpoint>,
+        E::Error: Into<InvalidEndpoint>,
+        S: RpcService + Clone + Send + 'static,
+    {
+        Ok(Self::bind(endpoint).await?.serve(service).await)
+    }
 }
 
 impl<L: Listener> Server<L> {
     /// Serves the streams of any listener.
     pub fn new(listener: L) -> Self {
-        let handle = ServerHandle::new(listener.local_address());
+        let (handle, life) = ServerHandle::new(listener.local_address());
         Self {
             listener,
+            others: Vec::new(),
             wire: Native::default(),
             options: Options::default(),
+            policy: Policy::default(),
+            shutdown: None,
+            life,
             wishes: handle.wishes(),
             handle,
         }
@@ -91,23 +190,6 @@ impl<L: Listener> Server<L> {
 }
 
 impl<L: Listener, W: Wire + Clone> Server<L, W> {
-    /// Speaks another wire, or the native one within other limits.
-    pub fn wire<V: Wire + Clone>(self, wire: V) -> Server<L, V> {
-        Server {
-            listener: self.listener,
-            wire,
-            options: self.options,
-            handle: self.handle,
-            wishes: self.wishes,
-        }
-    }
-
-    /// Sets the options of the connections.
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
-        self
-    }
-
     /// Where the server listens, with the port that the system chose.
     pub fn local_address(&self) -> &Address {
         self.handle.address()
@@ -118,83 +200,213 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
         self.handle.clone()
     }
 
-    /// Serves until the server is drained or closed by its [handle](Self::handle). Each connection has its own
-    /// clone of `service`.
+    /// Listens there as well. All limits are of all listeners together.
     ///
-    /// An accept that fails is logged and counted, and accepting goes on after a second. Dropping the future
-    /// ends all connections at once.
-    pub async fn serve<S>(mut self, service: S)
-    where
-        S: RpcService + Clone + Send + 'static,
-    {
-        let mut connections = JoinSet::new();
-        let mut paused_until = Instant::now();
-        let mut done = loop {
-            tokio::select! {
-                biased;
-                wish = more_than(Wish::Serve, &mut self.wishes) => break wish,
-                Some(_) = connections.join_next() => {}
-                accepted = accept(&mut self.listener, paused_until) => match accepted {
-                    Ok((io, address)) => {
-                        self.handle.registry().accepted(true);
-                        let serving = self.connection(io, address, service.clone());
-                        connections.spawn(serving);
-                    }
-                    Err(error) => {
-                        self.handle.registry().accepted(false);
-                        tracing::error!(target: "steeple::server", %error, "an accept failed");
-                        paused_until = Instant::now() + ACCEPT_PAUSE;
-                    }
-                },
-            }
-        };
-        // No client waits in the queue of a listener that is gone.
-        drop(self.listener);
-        self.handle.registry().stop(done);
-        loop {
-            tokio::select! {
-                biased;
-                wish = more_than(done, &mut self.wishes) => {
-                    done = wish;
-                    self.handle.registry().stop(done);
-                }
-                ended = connections.join_next() => if ended.is_none() { break },
-            }
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use steeple::{Server, transport::TcpListener};
+    ///
+    /// let inside = TcpListener::bind(&"tcp://127.0.0.1:7001".parse()?).await?;
+    /// let server = Server::bind("tcp://10.0.0.1:7000").await?.also(inside);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn also(mut self, listener: impl Listener) -> Self {
+        self.handle.registry().listens(listener.local_address());
+        self.others.push(AnyListener::new(listener));
+        self
+    }
+
+    /// Speaks another wire, or the native one within other limits.
+    pub fn wire<V: Wire + Clone>(self, wire: V) -> Server<L, V> {
+        Server {
+            listener: self.listener,
+            others: self.others,
+            wire,
+            options: self.options,
+            policy: self.policy,
+            handle: self.handle,
+            shutdown: self.shutdown,
+            life: self.life,
+            wishes: self.wishes,
         }
     }
 
-    /// Serves one stream.
-    fn connection<I, S>(
-        &self,
-        io: I,
-        address: Address,
-        service: S,
-    ) -> impl Future<Output = ()> + Send + use<I, S, L, W>
+    /// Sets the options of the connections. If they have no [`quota`](Options::quota), the connections
+    /// of this server share the default one: 8192 handlers, and 1 GiB of unsent answers.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How many connections there may be, at least 1. Default: as many as the system allows, for each costs little
+    /// until it calls, and what it calls is bounded. One above the limit is told so and closed, or waits in the listener's
+    /// queue.
+    pub fn max_connections(mut self, connections: usize, excess: Excess) -> Self {
+        self.policy.slots = Some(Slots::new(connections, excess));
+        self
+    }
+
+    /// How old a connection may become before it is drained, give or take a tenth. Default: `None`, as old as may
+    /// be. Clients behind a balancer of connections spread anew when they have to connect again.
+    pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.policy.ages.age = age.into();
+        self
+    }
+
+    /// How long a connection may be without a call, in either direction, before it is drained, give or take a
+    /// quarter. Default: `None`, for ever, since an idle connection holds little.
+    pub fn max_idle(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.policy.ages.idle = time.into();
+        self
+    }
+
+    /// For how long a server that is to drain goes on as before, but says that it is [not
+    /// ready](ServerHandle::is_ready). Default: 0. Behind a balancer that learns by a health check, it should be
+    /// a little longer than the balancer takes, so that no client is sent to a server that is gone.
+    pub fn lame_duck(mut self, time: Duration) -> Self {
+        self.policy.lame_duck = time;
+        self
+    }
+
+    /// Drains when `signal` is ready, as [`ServerHandle::drain`] does.
+    ///
+    /// ```no_run
+    /// # async fn example(service: steeple::conn::Unserved) -> Result<(), steeple::Error> {
+    /// let server = steeple::Server::bind("tcp://127.0.0.1:7000").await?;
+    /// let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    /// server.drain_on(interrupted).serve(service).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drain_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.shutdown = Some(Box::pin(signal));
+        self
+    }
+
+    /// Serves until the server is drained or closed by its [handle](Self::handle), and says which. Each
+    /// connection has its own clone of `service`.
+    ///
+    /// An accept that fails is logged and counted, and accepting goes on after a second. Dropping the future
+    /// ends all connections at once.
+    pub async fn serve<S>(self, service: S) -> Stopped
     where
-        I: Io,
+        S: RpcService + Clone + Send + 'static,
+    {
+        self.serve_with(Clones::new(service)).await
+    }
+
+    /// Serves each connection by a service of its own, which `make` makes when it is accepted.
+    ///
+    /// Where it fails, the client is told the error and refused. It has
+    /// [`handshake_timeout`](Options::handshake_timeout) for it, and holds nobody else up.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), steeple::Error> {
+    /// use steeple::{Error, Kind, Server, conn::Unserved, server::Accepted};
+    /// use tower::service_fn;
+    ///
+    /// let server = Server::bind("tcp://127.0.0.1:7000").await?;
+    /// let make = service_fn(async |accepted: Accepted| match accepted.address.ip() {
+    ///     Some(ip) if ip.is_loopback() => Ok(Unserved),
+    ///     _ => Err(Error::new(Kind::PermissionDenied, "only from this host")),
+    /// });
+    /// server.serve_with(make).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn serve_with<M, S>(self, make: M) -> Stopped
+    where
+        M: Service<Accepted, Response = S, Error: Into<Error>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
         S: RpcService + Send + 'static,
     {
-        let (peer, connection) = Builder::new(Role::Acceptor)
-            .wire(self.wire.clone())
-            .options(self.options.clone())
-            .address(address.clone())
-            .build(io, service);
-        let entry = Registry::enter(self.handle.registry(), peer, self.wishes.clone());
-        async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(target: "steeple::server", %address, %error, "a connection was lost");
+        let Self {
+            listener,
+            others,
+            wire,
+            mut options,
+            policy,
+            handle,
+            shutdown,
+            mut wishes,
+            // Behind the wishes, so that it goes first: who waited for the end finds it.
+            life,
+        } = self;
+        options.quota.get_or_insert_default();
+        let house = House {
+            make,
+            wire,
+            options,
+            ages: policy.ages,
+            slots: policy.slots,
+            handle: handle.clone(),
+        };
+        let mut fronts = JoinSet::new();
+        let mut done = *wishes.borrow();
+        if done == Wish::Serve {
+            life.reach(Phase::Serving);
+            for other in others {
+                fronts.spawn(Front::new(other, house.clone()).run(wishes.clone()));
             }
-            drop(entry);
+            fronts.spawn(Front::new(listener, house).run(wishes.clone()));
+            let mut shutdown = shutdown.unwrap_or_else(|| Box::pin(pending()));
+            done = tokio::select! {
+                biased;
+                wish = more_than(Wish::Serve, &mut wishes) => wish,
+                () = all(&mut fronts) => return Stopped::Ended,
+                () = &mut shutdown => Wish::Drain,
+            };
+            handle.want(done);
+        }
+        if done == Wish::Drain && !policy.lame_duck.is_zero() && !fronts.is_empty() {
+            life.reach(Phase::LameDuck);
+            tokio::select! {
+                biased;
+                wish = more_than(done, &mut wishes) => done = wish,
+                () = all(&mut fronts) => {}
+                () = sleep(policy.lame_duck) => {}
+            }
+        }
+        life.reach(Phase::Draining);
+        handle.registry().stop(done);
+        loop {
+            tokio::select! {
+                biased;
+                wish = more_than(done, &mut wishes) => {
+                    done = wish;
+                    handle.registry().stop(done);
+                }
+                () = all(&mut fronts) => break,
+            }
+        }
+        match done {
+            Wish::Close => Stopped::Closed,
+            Wish::Serve | Wish::Drain => Stopped::Drained,
         }
     }
 }
 
-async fn accept<L: Listener>(
-    listener: &mut L,
-    paused_until: Instant,
-) -> std::io::Result<(L::Io, Address)> {
-    sleep_until(paused_until).await;
-    listener.accept().await
+impl<L: fmt::Debug, W: fmt::Debug> fmt::Debug for Server<L, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("listener", &self.listener)
+            .field("others", &self.others)
+            .field("wire", &self.wire)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits until all have ended, and panics as they do.
+async fn all(fronts: &mut JoinSet<()>) {
+    while let Some(ended) = fronts.join_next().await {
+        if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+            panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// Waits until more is wanted than what is done.

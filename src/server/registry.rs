@@ -8,19 +8,22 @@ use std::{
 use tokio::sync::watch;
 
 use super::handle::Wish;
-use crate::{Peer, Stats};
+use crate::{Address, Peer, Stats};
 
 /// The connections that there are, and what those counted that are no more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Registry {
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    addresses: Vec<Address>,
     peers: BTreeMap<u64, Peer>,
     last: u64,
     past: Stats,
+    /// How connections end, those too that come from now on.
+    wish: Wish,
 }
 
 /// A connection's place, for as long as it is served.
@@ -33,18 +36,41 @@ pub(super) struct Entry {
 }
 
 impl Registry {
+    pub(super) fn new(address: Address) -> Self {
+        let inner = Inner {
+            addresses: vec![address],
+            peers: BTreeMap::new(),
+            last: 0,
+            past: Stats::default(),
+            wish: Wish::Serve,
+        };
+        Self {
+            inner: Mutex::new(inner),
+        }
+    }
+
     /// The server has not ended for as long as `wishes` is there.
     pub(super) fn enter(this: &Arc<Self>, peer: Peer, wishes: watch::Receiver<Wish>) -> Entry {
         let mut inner = this.lock();
         inner.last += 1;
         let key = inner.last;
-        inner.peers.insert(key, peer);
+        inner.peers.insert(key, peer.clone());
+        let wish = inner.wish;
         drop(inner);
+        end(&peer, wish);
         Entry {
             registry: this.clone(),
             key,
             _wishes: wishes,
         }
+    }
+
+    pub(super) fn listens(&self, address: Address) {
+        self.lock().addresses.push(address);
+    }
+
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.lock().addresses.clone()
     }
 
     pub(super) fn peers(&self) -> Vec<Peer> {
@@ -69,18 +95,29 @@ impl Registry {
         }
     }
 
+    /// Counts a connection that was not wanted.
+    pub(super) fn refused(&self) {
+        self.lock().past.refusals += 1;
+    }
+
     /// Ends all connections.
     pub(super) fn stop(&self, wish: Wish) {
+        self.lock().wish = wish;
         for peer in self.peers() {
-            match wish {
-                Wish::Close => peer.close(),
-                Wish::Serve | Wish::Drain => peer.release(),
-            }
+            end(&peer, wish);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn end(peer: &Peer, wish: Wish) {
+    match wish {
+        Wish::Serve => {}
+        Wish::Drain => peer.release(),
+        Wish::Close => peer.close(),
     }
 }
 

@@ -22,7 +22,7 @@ use super::{Address, Io};
 ///     type Io = DuplexStream;
 ///
 ///     async fn accept(&mut self) -> io::Result<(DuplexStream, Address)> {
-///         let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+///         let stream = self.0.recv().await.ok_or(io::ErrorKind::UnexpectedEof)?;
 ///         Ok((stream, Address::Other("inside".into())))
 ///     }
 ///
@@ -51,6 +51,9 @@ pub trait Listener: Send + 'static {
     /// An error is about the listener, such as a process out of file descriptors: the accept loop logs it,
     /// pauses and goes on. A failure of one client alone is better skipped than returned, for else a client
     /// could make the others wait through that pause.
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), which no socket's accept gives, says that nobody comes any
+    /// more: the listener has ended.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Address)>> + Send;
 
     /// Where it listens, with the port that the system chose.

@@ -27,6 +27,7 @@ mod dial;
 mod endpoint;
 #[cfg(feature = "codec")]
 pub mod framed;
+mod incoming;
 mod listener;
 #[cfg(feature = "test")]
 pub mod mem;
@@ -38,6 +39,7 @@ pub use self::{
     address::Address,
     dial::{Dial, Dialing},
     endpoint::{Endpoint, InvalidEndpoint},
+    incoming::Incoming,
     listener::Listener,
     tcp::{TcpDialer, TcpListener, TcpOptions},
 };

@@ -16,15 +16,22 @@ use self::paths::paths;
 type Table = &'static [(&'static str, &'static [&'static str])];
 
 const STEEPLE: Table = &[
+    ("events", &[]),
     ("message", &[]),
-    ("wire", &["message"]),
+    ("wire", &["events", "message"]),
     ("codec", &["message", "wire::numbers"]),
-    ("transport", &["message"]),
+    ("transport", &["events", "message"]),
     ("transport::framed", &["wire"]),
-    ("conn", &["message", "wire", "transport::Address"]),
+    ("conn", &["events", "message", "wire", "transport::Address"]),
     ("layers", &["message", "conn"]),
-    ("client", &["message", "wire", "codec", "transport", "conn"]),
-    ("server", &["message", "wire", "codec", "transport", "conn"]),
+    (
+        "client",
+        &["events", "message", "wire", "codec", "transport", "conn"],
+    ),
+    (
+        "server",
+        &["events", "message", "wire", "codec", "transport", "conn"],
+    ),
     (
         "router",
         &[

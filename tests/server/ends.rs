@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use steeple::{
-    Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle,
+    Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle, Stopped,
     transport::{
         Listener,
         mem::{MemListener, MemNetwork, MemStream},
@@ -29,7 +29,7 @@ struct Town {
     network: MemNetwork,
     probe: Probe,
     handle: ServerHandle,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Stopped>,
 }
 
 impl Town {
@@ -208,7 +208,7 @@ impl Listener for Given {
     type Io = Closes;
 
     async fn accept(&mut self) -> io::Result<(Closes, Address)> {
-        let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        let stream = self.0.recv().await.ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok((stream, Address::Other("client".into())))
     }
 

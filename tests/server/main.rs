@@ -5,4 +5,8 @@ mod support;
 
 mod accepting;
 mod ends;
+mod life;
+mod limits;
+mod rolling_drain;
+mod streams;
 mod tcp;

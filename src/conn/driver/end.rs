@@ -1,6 +1,7 @@
 //! The end of a connection: everybody is told, and the stream is closed so that the last bytes arrive.
 
 use std::{
+    borrow::Cow,
     future::Future,
     mem,
     pin::{Pin, pin},
@@ -18,7 +19,7 @@ use super::{
     write::Written,
 };
 use crate::{
-    Body, Error, Request,
+    Body, Error, Request, events,
     wire::{Reason, Violation, Wire},
 };
 
@@ -72,9 +73,17 @@ where
     S: RpcService,
     W: Wire,
 {
+    /// Ends a connection that was never wanted: the peer is told why.
+    pub(in super::super) fn refuse(&mut self, reason: Reason, text: Cow<'static, str>) {
+        self.end(End::Tell(Cause::lost(text), reason));
+    }
+
     /// Ends all calls, and what the peer has called; the stream is closed by [`poll_close`](Self::poll_close).
     pub(super) fn end(&mut self, end: End) {
-        tracing::debug!(target: "steeple::conn", role = ?self.role, ?end, "a connection ends");
+        tracing::debug!(target: events::CONN, role = ?self.role, ?end, "a connection ends");
+        if let End::Tell(error, Reason::Protocol | Reason::Version) = &end {
+            tracing::warn!(target: events::CONN, role = ?self.role, %error, "the connection is given up");
+        }
         let (cause, stage, tell) = match end {
             End::Drained => (Cause::closed(), Stage::Writing, None),
             End::Tell(cause, reason) => (cause, Stage::Writing, Some(reason)),

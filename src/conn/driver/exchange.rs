@@ -14,7 +14,10 @@ use super::{
     end::End,
     gather::Company,
 };
-use crate::wire::{Reason, Role, Violation, Wire};
+use crate::{
+    events,
+    wire::{Reason, Role, Violation, Wire},
+};
 
 /// With this much output ready, a flush delay ends early: more would not make the write cheaper.
 const DELAYED_AT_MOST: usize = 64 * 1024;
@@ -143,6 +146,7 @@ where
                     outbox.control(|encoder, out| encoder.go_away(Reason::Shutdown, "", out));
                 }
                 self.state.say_goodbye(now);
+                tracing::debug!(target: events::CONN, role = ?self.role, "a connection drains");
                 self.shared.reach(Status::Draining);
             }
             Wish::Drain => {}

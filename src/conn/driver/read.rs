@@ -21,7 +21,7 @@ use super::{
     end::End,
 };
 use crate::{
-    Encoding, Error, Execution, Kind,
+    Encoding, Error, Execution, Kind, events,
     wire::{Decoder, Frame, Reason, Role, Wire},
 };
 
@@ -122,7 +122,7 @@ where
                 self.shared.pong(nonce);
             }
             Frame::GoAway { reason, text } => {
-                tracing::debug!(target: "steeple::conn", ?reason, text, "the peer goes away");
+                tracing::debug!(target: events::CONN, ?reason, text, "the peer goes away");
                 let now = self.clock.tick(self.now);
                 self.state
                     .go_away(now, reason, &text)
@@ -132,7 +132,7 @@ where
                     })?;
             }
             Frame::Hello(hello) => {
-                tracing::debug!(target: "steeple::conn", agent = hello.agent, "the peer has opened");
+                tracing::debug!(target: events::CONN, agent = hello.agent, "the peer has opened");
                 self.state.opened();
                 let mut outbox = self.shared.outbox();
                 outbox.peer_hello(&hello);

@@ -133,7 +133,7 @@ fn len(result: Result<&Response<Body>, &Error>) -> usize {
 }
 
 /// Checks that an answer is in the encoding that was asked for.
-fn check(body: &Body, asked: Encoding) -> Result<(), Error> {
+pub(in super::super) fn check(body: &Body, asked: Encoding) -> Result<(), Error> {
     let given = body.encoding();
     if given.is_raw() || given == asked {
         return Ok(());

@@ -22,6 +22,7 @@ mod output;
 
 use std::{collections::VecDeque, task::Waker};
 
+pub(super) use self::answers::check;
 use self::lengths::Lengths;
 use super::{
     cause::Cause,

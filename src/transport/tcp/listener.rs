@@ -8,7 +8,10 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{TcpOptions, failed, host_and_port};
-use crate::transport::{Address, Endpoint, Listener};
+use crate::{
+    events,
+    transport::{Address, Endpoint, Listener},
+};
 
 /// Listens on `tcp://host:port`.
 #[derive(Debug)]
@@ -75,12 +78,12 @@ impl Listener for TcpListener {
                     // A client that has already left cannot be told from an option that the system does
                     // not have, and neither is a reason not to serve the others.
                     if let Err(error) = self.options.apply(&stream) {
-                        tracing::warn!(listener = %self.address, %error, "a stream keeps the system's options");
+                        tracing::warn!(target: events::TRANSPORT, listener = %self.address, %error, "a stream keeps the system's options");
                     }
                     return Ok((stream, address.into()));
                 }
                 Err(error) if left_early(&error) => {
-                    tracing::debug!(listener = %self.address, %error, "a client left before it was accepted");
+                    tracing::debug!(target: events::TRANSPORT, listener = %self.address, %error, "a client left before it was accepted");
                 }
                 Err(error) => return Err(error),
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Error, Execution, Kind, Origin,
+    Error, Execution, Kind, Origin, events,
     wire::{
         Budget, Frame, Id, Reason, Violation,
         numbers::{
@@ -213,7 +213,7 @@ impl Assembly {
                 (Some(Frame::Response { id, result }), None)
             }
             Sort::OneWay => {
-                tracing::debug!(%error, "a one-way message is dropped");
+                tracing::debug!(target: events::WIRE, %error, "a one-way message is dropped");
                 (None, None)
             }
         };

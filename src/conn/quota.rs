@@ -1,0 +1,285 @@
+//! What connections may have together.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::{Error, Execution, Kind};
+
+/// Limits on what several connections use together. Clones are the same quota; a server has one of its own unless
+/// [given](crate::Options::quota) another.
+///
+/// ```
+/// use steeple::{
+///     Options,
+///     conn::{Excess, Quota},
+/// };
+///
+/// let quota = Quota::new().max_handlers(100, Excess::Refuse);
+/// let options = Options::new().quota(quota);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a quota does nothing until connections share it"]
+pub struct Quota {
+    handlers: Arc<Semaphore>,
+    max_handlers: usize,
+    excess: Excess,
+    /// Bytes of answers, as the connections have told: each in steps of [`TOLD`].
+    unsent: Arc<AtomicUsize>,
+    max_unsent: usize,
+}
+
+/// What happens to what comes above a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Excess {
+    /// It waits its turn.
+    Wait,
+    /// It is told why it is not wanted.
+    Refuse,
+}
+
+/// The part of one connection.
+pub(super) struct Share {
+    quota: Option<Quota>,
+    /// Leave for one handler, kept between two that end where they begin.
+    spare: Option<Leave>,
+    /// The place among those that wait for leave.
+    queued: Option<Queued>,
+    /// What was told of unsent answers.
+    told: usize,
+}
+
+/// Leave to run one handler, for as long as it is kept.
+pub(super) type Leave = OwnedSemaphorePermit;
+
+type Queued = Pin<Box<dyn Future<Output = Result<Leave, AcquireError>> + Send + Sync>>;
+
+/// In what steps connections tell their unsent answers, in bytes: large enough that those who send small ones, and
+/// are read, never touch what all share.
+const TOLD: usize = 64 * 1024;
+
+/// With so many places free, leave is taken only for handlers that go on in a task: the others end before the thread
+/// does anything else, so there are never more of them than threads, of which no process has so many. What all
+/// connections share is then only read, and stays in the cache of every core.
+const PLENTY: usize = 512;
+
+impl Quota {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            handlers: Arc::new(Semaphore::new(8192)),
+            max_handlers: 8192,
+            excess: Excess::Wait,
+            unsent: Arc::default(),
+            max_unsent: 1024 * 1024 * 1024,
+        }
+    }
+
+    /// How many handlers may run. Default: 8192, at least 1, and further requests wait: decoded, in their
+    /// connection's queue, which is [bounded](crate::Options::max_waiting). Connections take turns. Where it
+    /// refuses, requests are answered at once that they were not started.
+    ///
+    /// A handler that calls its own server holds a place while it waits for another: with many of those the
+    /// limit has to be higher than their number, or all wait for each other.
+    pub fn max_handlers(mut self, handlers: usize, excess: Excess) -> Self {
+        self.max_handlers = handlers.clamp(1, Semaphore::MAX_PERMITS);
+        self.handlers = Arc::new(Semaphore::new(self.max_handlers));
+        self.excess = excess;
+        self
+    }
+
+    /// How many bytes of answers may be unsent. Default: 1 GiB. Above it a connection that has 64 KiB of its own
+    /// unsent starts no further handler: those whose peers read are not held up by those whose peers do not.
+    pub fn max_unsent(mut self, bytes: usize) -> Self {
+        self.max_unsent = bytes;
+        self
+    }
+
+    /// How many handlers run now. Those that end at once count only where the limit is near.
+    pub fn handlers(&self) -> usize {
+        self.max_handlers - self.handlers.available_permits()
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Share {
+    pub(super) fn new(quota: Option<Quota>) -> Self {
+        Self {
+            quota,
+            spare: None,
+            queued: None,
+            told: 0,
+        }
+    }
+
+    /// Whether the unsent answers of all allow this connection another.
+    pub(super) fn has_room(&self) -> bool {
+        // Relaxed: a sum that is a moment old serves as well.
+        self.told == 0
+            || self
+                .quota
+                .as_ref()
+                .is_none_or(|quota| quota.unsent.load(Ordering::Relaxed) <= quota.max_unsent)
+    }
+
+    /// Gets leave for a handler, or a place in the queue for it.
+    pub(super) fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(quota) = &self.quota else {
+            return Poll::Ready(Ok(()));
+        };
+        if self.spare.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.queued.is_none() {
+            if quota.handlers.available_permits() > PLENTY {
+                return Poll::Ready(Ok(()));
+            }
+            if let Ok(leave) = quota.handlers.clone().try_acquire_owned() {
+                self.spare = Some(leave);
+                return Poll::Ready(Ok(()));
+            }
+            if quota.excess == Excess::Refuse {
+                let text = format!("max_handlers of {} is reached", quota.max_handlers);
+                let error = Error::new(Kind::Overflow, text);
+                return Poll::Ready(Err(error.with_execution(Execution::NotStarted)));
+            }
+        }
+        let handlers = &quota.handlers;
+        let queued = self
+            .queued
+            .get_or_insert_with(|| Box::pin(handlers.clone().acquire_owned()));
+        let leave = ready!(queued.as_mut().poll(cx));
+        self.queued = None;
+        // It is never closed.
+        self.spare = leave.ok();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the leave away, for a handler that goes on elsewhere.
+    pub(super) fn take_leave(&mut self) -> Option<Leave> {
+        let quota = self.quota.as_ref()?;
+        let spare = self.spare.take();
+        spare.or_else(|| quota.handlers.clone().try_acquire_owned().ok())
+    }
+
+    /// Gives back what is not used now, and the place in the queue as well unless it is of use.
+    pub(super) fn settle(&mut self, keep_place: bool) {
+        self.spare = None;
+        if !keep_place {
+            self.queued = None;
+        }
+    }
+
+    /// Tells how many bytes of answers are unsent. Whether that is noticeably less than before.
+    pub(super) fn set_unsent(&mut self, bytes: usize) -> bool {
+        let Some(quota) = &self.quota else {
+            return false;
+        };
+        let told = bytes - bytes % TOLD;
+        if told > self.told {
+            quota.unsent.fetch_add(told - self.told, Ordering::Relaxed);
+        } else if told < self.told {
+            quota.unsent.fetch_sub(self.told - told, Ordering::Relaxed);
+        }
+        let less = told < self.told;
+        self.told = told;
+        less
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set_unsent(0);
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share")
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::{assert_pending, assert_ready_ok, task};
+
+    use super::*;
+
+    fn asks(share: &mut Share) -> task::Spawn<impl Future<Output = Result<(), Error>>> {
+        task::spawn(std::future::poll_fn(|cx| share.poll_leave(cx)))
+    }
+
+    #[test]
+    fn connections_take_turns() {
+        let quota = Quota::new().max_handlers(1, Excess::Wait);
+        let [mut a, mut b] = [(); 2].map(|()| Share::new(Some(quota.clone())));
+        assert_ready_ok!(asks(&mut a).poll());
+        let handler = a.take_leave();
+        assert_pending!(asks(&mut b).poll());
+        assert_pending!(asks(&mut a).poll());
+        drop(handler);
+        assert_pending!(asks(&mut a).poll());
+        assert_ready_ok!(asks(&mut b).poll());
+        assert_eq!(quota.handlers(), 1);
+        b.settle(true);
+        assert_ready_ok!(asks(&mut a).poll());
+    }
+
+    #[test]
+    fn where_there_is_plenty_only_handlers_that_go_on_are_counted() {
+        let quota = Quota::new().max_handlers(PLENTY + 1, Excess::Wait);
+        let mut share = Share::new(Some(quota.clone()));
+        assert_ready_ok!(asks(&mut share).poll());
+        assert_eq!(quota.handlers(), 0);
+        let _handler = share.take_leave();
+        assert_eq!(quota.handlers(), 1);
+        assert_ready_ok!(asks(&mut share).poll());
+        assert_eq!(quota.handlers(), 2, "the limit is near");
+        share.settle(false);
+        assert_eq!(quota.handlers(), 1);
+    }
+
+    #[test]
+    fn who_leaves_the_queue_passes_its_turn_on() {
+        let quota = Quota::new().max_handlers(1, Excess::Wait);
+        let [mut a, mut b, mut c] = [(); 3].map(|()| Share::new(Some(quota.clone())));
+        assert_ready_ok!(asks(&mut a).poll());
+        assert_pending!(asks(&mut b).poll());
+        assert_pending!(asks(&mut c).poll());
+        a.settle(false);
+        b.settle(false);
+        assert_ready_ok!(asks(&mut c).poll());
+    }
+
+    #[test]
+    fn only_those_with_unsent_answers_of_their_own_are_held_up() {
+        let quota = Quota::new().max_unsent(TOLD);
+        let [mut a, mut b] = [(); 2].map(|()| Share::new(Some(quota.clone())));
+        a.set_unsent(TOLD);
+        assert!(a.has_room());
+        a.set_unsent(3 * TOLD);
+        b.set_unsent(TOLD - 1);
+        assert!(!a.has_room() && b.has_room());
+        b.set_unsent(TOLD);
+        assert!(!b.has_room());
+        drop(a);
+        assert!(b.has_room());
+    }
+}

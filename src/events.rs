@@ -1,0 +1,45 @@
+//! What the crate tells `tracing`.
+//!
+//! Each event has one of these targets, which are as stable as the rest of the interface: a filter by target
+//! silences a part, or all of it by the prefix `steeple`. Messages and fields may grow. No event stands on
+//! the path of a call that goes well, and none holds a byte of a body.
+//!
+//! | target | level | event | fields |
+//! |---|---|---|---|
+//! | [`CLIENT`] | debug | `dialled` | `address` |
+//! | | debug | `a dial failed` | `error` |
+//! | | debug | `a connection was lost` | `error` |
+//! | | debug | `connected`, by a client that dials by itself; each further one has reconnected | `endpoint` |
+//! | [`SERVER`] | info | `a server's phase`: serving, lame duck, draining, closed | `phase` |
+//! | | error | `an accept failed`; accepting pauses for a second | `listener`, `error` |
+//! | | debug | `accepted` | `listener`, `address` |
+//! | | warn | `a connection was refused` | `address`, `reason` |
+//! | | debug | `a connection was lost` | `address`, `error` |
+//! | | debug | `a connection is drained`, being old or idle | `address`, `reason` |
+//! | [`CONN`] | debug | `the peer has opened`: the handshake | `agent` |
+//! | | debug | `the peer goes away`: it drains, refuses or ends | `reason`, `text` |
+//! | | debug | `a connection drains` | `role` |
+//! | | warn | `the connection is given up`: the peer broke the protocol | `role`, `error` |
+//! | | debug | `a connection ends`, for whatever reason | `role`, `end` |
+//! | [`HANDLER`] | error | `a handler panicked` | `panic` |
+//! | [`TRANSPORT`] | warn | `a stream keeps the system's options` | `listener`, `error` |
+//! | | debug | `a client left before it was accepted` | `listener`, `error` |
+//! | [`WIRE`] | debug | `a one-way message is dropped`, being too long or broken | `error` |
+
+/// Dialling, and the connections of clients.
+pub const CLIENT: &str = "steeple::client";
+
+/// Accepting, and the connections of servers.
+pub const SERVER: &str = "steeple::server";
+
+/// What two sides say to each other apart from calls, and how connections end.
+pub const CONN: &str = "steeple::conn";
+
+/// Handlers that fail in ways of their own.
+pub const HANDLER: &str = "steeple::handler";
+
+/// Streams.
+pub const TRANSPORT: &str = "steeple::transport";
+
+/// Messages that cannot be read.
+pub const WIRE: &str = "steeple::wire";

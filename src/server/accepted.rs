@@ -1,0 +1,47 @@
+//! A client that has come, and a service for it.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use crate::Address;
+
+/// A client that was accepted and has said nothing yet: what a service of its own is made for, by
+/// [`serve_with`](super::Server::serve_with).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// What the transport calls the client.
+    pub address: Address,
+    /// Where the client came in.
+    pub listener: Address,
+}
+
+/// Gives each connection a clone of one service: the one that came with the connection's own clone of this.
+#[derive(Clone, Debug)]
+pub(super) struct Clones<S>(Option<S>);
+
+impl<S> Clones<S> {
+    pub(super) fn new(service: S) -> Self {
+        Self(Some(service))
+    }
+}
+
+impl<S> Service<Accepted> for Clones<S> {
+    type Response = S;
+    type Error = Infallible;
+    type Future = Ready<Result<S, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Accepted) -> Self::Future {
+        let service = self.0.take();
+        ready(Ok(service.expect("each clone is called once")))
+    }
+}
