@@ -12,14 +12,24 @@
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod inherit;
+pub mod retry;
+pub mod timeout;
+
+mod backoff;
 mod carry;
 mod context;
 mod error;
 mod method;
+mod timer;
 
 pub use self::{
+    backoff::Backoff,
     carry::{Carry, Replay},
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
+    inherit::InheritLayer,
     method::Method,
+    retry::{RetryLayer, RetryPolicy},
+    timeout::TimeoutLayer,
 };

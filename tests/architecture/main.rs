@@ -38,10 +38,15 @@ const STEEPLE: Table = &[
 ];
 
 const LAYERS: Table = &[
+    ("backoff", &[]),
+    ("timer", &[]),
     ("method", &[]),
     ("error", &[]),
     ("context", &["method"]),
     ("carry", &["context", "method"]),
+    ("inherit", &["carry"]),
+    ("timeout", &["carry", "context", "error", "inherit", "timer"]),
+    ("retry", &["backoff", "carry", "context", "error", "method", "timer"]),
 ];
 
 /// A module, the paths that do not occur in it, and the one path that may all the same.
