@@ -12,8 +12,13 @@
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod catch_panic;
+pub mod fault;
 pub mod inherit;
+pub mod log;
 pub mod retry;
+#[cfg(feature = "test")]
+pub mod test;
 pub mod timeout;
 
 mod backoff;
@@ -26,9 +31,12 @@ mod timer;
 pub use self::{
     backoff::Backoff,
     carry::{Carry, Replay},
+    catch_panic::CatchPanicLayer,
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
+    fault::FaultLayer,
     inherit::InheritLayer,
+    log::LogLayer,
     method::Method,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,
