@@ -10,6 +10,20 @@
 //! | may I send it again? | [`Replay`] and [`Execution`] |
 //! | what went wrong, where, and did it run? | [`Error`], found in any service's error by [`AsError`] |
 //!
+//! On that stand the layers:
+//!
+//! | layer | what it does | side | usual place | costs a call |
+//! |---|---|---|---|---|
+//! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost | two nested calls of the compiler's unwinder, no more |
+//! | [`LogLayer`] | a line for every call | both | outermost but for that | the line; nothing while nobody listens |
+//! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | one clock read, which others share, and a pooled timer if the call waits |
+//! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | two writes to the thread's memory for each poll |
+//! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | a copy of the request, which is a few reference counts |
+//! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
+//!
+//! None but the last makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
+//! that tells whether a layer of your own keeps the contract that these keep.
+//!
 //! Users depend on `steeple` and find all of this re-exported there.
 
 pub mod catch_panic;

@@ -22,7 +22,7 @@ const STEEPLE: Table = &[
     ("transport", &["message"]),
     ("transport::framed", &["wire"]),
     ("conn", &["message", "wire", "transport::Address"]),
-    ("layers", &["message", "conn"]),
+    ("layers", &["message", "conn", "transport::Address"]),
     ("client", &["message", "wire", "codec", "transport", "conn"]),
     ("server", &["message", "wire", "codec", "transport", "conn"]),
     (
@@ -44,9 +44,19 @@ const LAYERS: Table = &[
     ("error", &[]),
     ("context", &["method"]),
     ("carry", &["context", "method"]),
+    ("catch_panic", &["carry", "error", "method"]),
+    ("fault", &["carry", "context", "error"]),
     ("inherit", &["carry"]),
-    ("timeout", &["carry", "context", "error", "inherit", "timer"]),
-    ("retry", &["backoff", "carry", "context", "error", "method", "timer"]),
+    ("log", &["carry", "context", "error", "method"]),
+    ("test", &["error"]),
+    (
+        "timeout",
+        &["carry", "context", "error", "inherit", "timer"],
+    ),
+    (
+        "retry",
+        &["backoff", "carry", "context", "error", "method", "timer"],
+    ),
 ];
 
 /// A module, the paths that do not occur in it, and the one path that may all the same.

@@ -10,7 +10,7 @@
 //! | the default, for a call without its own | the start of the call | [`TimeoutLayer::new`] |
 //! | the cap, which no call exceeds | the start of the call | [`TimeoutLayer::cap`] |
 //! | the limit of one attempt | the arrival at this layer | [`TimeoutLayer::per_attempt`] |
-//! | the deadline of the handler that makes the call | | [`inherit`](crate::inherit) |
+//! | the deadline of the handler that makes the call | | [`inherit`] |
 //!
 //! The first two choose, the other three bring forward what was chosen. The layer for attempts stands inside
 //! of one that retries; the one for calls, outside of it:

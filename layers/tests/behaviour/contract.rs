@@ -49,7 +49,7 @@ async fn every_layer_keeps_the_contract() {
     check(
         &FaultLayer::new(1)
             .lose_answer(0.3)
-            .fail(0.3, || Error::from(Error::application(1, ""))),
+            .fail(0.3, || Error::application(1, "")),
     )
     .await
     .unwrap();
