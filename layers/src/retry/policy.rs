@@ -192,10 +192,13 @@ impl Default for RetryPolicy {
 
 impl Policy for RetryPolicy {
     fn begin(&self, cx: &Context) -> bool {
+        if cx.is_one_way() {
+            return false;
+        }
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        !cx.is_one_way()
+        true
     }
 
     fn retry(&self, cx: &Context, error: &Error) -> Option<Duration> {

@@ -13,11 +13,11 @@ use steeple_layers::{
     test::{Report, Simulated, probe},
 };
 use tower::{
-    Layer, Service, ServiceBuilder, layer::layer_fn, limit::ConcurrencyLimitLayer,
-    load_shed::LoadShedLayer,
+    Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn, limit::ConcurrencyLimitLayer,
+    load_shed::LoadShedLayer, util::BoxCloneService,
 };
 
-use super::support::Call;
+use super::support::{Call, Script};
 
 async fn check<L>(layer: &L) -> Result<(), Report>
 where
@@ -70,6 +70,22 @@ async fn whole_stacks_keep_the_contract_and_so_do_towers_limits() {
         .layer(ConcurrencyLimitLayer::new(1));
     check(&server.into_inner()).await.unwrap();
     check(&LoadShedLayer::new()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_over_a_boxed_service_goes_to_any_thread() {
+    // It is `Send` and not `Sync`, which is what a service with a name often is.
+    let boxed: BoxCloneService<Call, usize, Error> = BoxCloneService::new(Script::default());
+    let stack = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::default())
+        .layer(RetryLayer::default())
+        .layer(FaultLayer::new(1))
+        .layer(InheritLayer::new())
+        .service(boxed);
+    let call = tokio::spawn(stack.oneshot(Call::new("Get")));
+    assert_eq!(call.await.unwrap().unwrap(), 1);
 }
 
 /// The lines of the report on a broken layer.

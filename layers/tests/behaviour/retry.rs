@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use steeple_layers::{
-    Backoff, Context, Error, Execution, Kind, Origin, RetryLayer, RetryPolicy, TimeoutLayer,
+    Backoff, Context, Error, Execution, Kind, Origin, Replay, RetryLayer, RetryPolicy,
+    TimeoutLayer,
     retry::{Budget, Policy},
 };
 use tokio::time::{Instant, sleep};
@@ -323,4 +324,38 @@ async fn a_policy_that_never_waits_does_not_keep_the_thread() {
         () = tokio::task::yield_now() => {}
     }
     assert!(script.attempts() < 1000, "{}", script.attempts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn towers_own_retry_takes_a_policy_that_replays() {
+    #[derive(Clone)]
+    struct Twice(u32);
+
+    impl tower::retry::Policy<Call, usize, Error> for Twice {
+        type Future = std::future::Ready<()>;
+
+        fn retry(
+            &mut self,
+            _: &mut Call,
+            result: &mut Result<usize, Error>,
+        ) -> Option<Self::Future> {
+            let error = result.as_ref().err()?;
+            self.0 = self.0.checked_sub(1)?;
+            error
+                .execution()
+                .is_safe_to_repeat()
+                .then(|| std::future::ready(()))
+        }
+
+        fn clone_request(&mut self, call: &Call) -> Option<Call> {
+            call.replay()
+        }
+    }
+
+    let script = Script::failing(2, unsent);
+    let client = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(seconds(2)))
+        .retry(Twice(2))
+        .service(script.clone());
+    assert_eq!(client.oneshot(Call::new("Get")).await.unwrap(), 3);
 }
