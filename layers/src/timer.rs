@@ -47,7 +47,7 @@ impl Timer {
         let runtime = Handle::current().id();
         let sleep = match take(runtime) {
             Some(mut sleep) => {
-                if sleep.is_elapsed() || sleep.deadline() > at {
+                if sleep.deadline() > at {
                     sleep.as_mut().reset(at);
                 }
                 sleep
@@ -136,7 +136,7 @@ fn shelf(shelves: &mut [Shelf], runtime: Id) -> Option<&mut Shelf> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::{runtime::Builder, time::advance};
+    use tokio::{runtime::Builder, task::coop, time::advance};
 
     use super::*;
 
@@ -197,14 +197,16 @@ mod tests {
     async fn a_task_without_budget_sees_its_time_run_out() {
         let until = Instant::now() + seconds(1);
         let mut timer = Timer::take(until, Instant::now());
+        let fired = poll_fn(|cx| Poll::Ready(timer.poll(until, cx).is_ready())).await;
+        assert!(!fired);
         advance(seconds(2)).await;
-        poll_fn(|cx| {
-            while tokio::task::coop::has_budget_remaining() {
-                let _spent = tokio::task::coop::poll_proceed(cx).map(|unit| unit.made_progress());
+        let fired = poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                let _spent = coop::poll_proceed(cx).map(|unit| unit.made_progress());
             }
-            timer.poll(until, cx)
-        })
-        .await;
+            Poll::Ready(timer.poll(until, cx).is_ready())
+        });
+        assert!(fired.await);
     }
 
     #[test]

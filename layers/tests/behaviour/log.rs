@@ -103,19 +103,6 @@ async fn levels_can_be_chosen_by_outcome_and_off_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_wants_to_hear_does_not_touch_the_call() {
-    let (_lines, _guard) = listen(Level::ERROR);
-    let script = Script::default();
-    let layer = LogLayer::new().failure(Kind::Internal, Level::WARN);
-    layer
-        .layer(script.clone())
-        .oneshot(Call::new("Get"))
-        .await
-        .unwrap();
-    assert_eq!(script.played().calls[0].started(), None);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_description_adds_the_peer_and_the_sizes() {
     #[derive(Clone)]
     struct Words;
