@@ -21,6 +21,7 @@ pub struct Context {
     idempotent: bool,
     one_way: bool,
     fail_fast: bool,
+    independent: bool,
 }
 
 impl Context {
@@ -65,6 +66,24 @@ impl Context {
     /// A `timeout` beyond what the clock can represent is no deadline.
     pub fn set_timeout(&mut self, timeout: Duration) -> &mut Self {
         self.deadline = self.start().checked_add(timeout);
+        self
+    }
+
+    /// Brings the deadline forward to `limit`, if it is later or there is none.
+    pub fn limit_deadline(&mut self, limit: Instant) -> &mut Self {
+        self.deadline = Some(self.deadline.map_or(limit, |deadline| deadline.min(limit)));
+        self
+    }
+
+    /// Gives the call no more time than `parent` has left: what a handler does for the calls it makes on
+    /// behalf of its caller.
+    ///
+    /// Under an [`InheritLayer`](crate::inherit::InheritLayer) this happens by itself, except in tasks that
+    /// the handler spawns: there, and without that layer, it is done by hand.
+    pub fn inherit(&mut self, parent: &Self) -> &mut Self {
+        if let Some(deadline) = parent.deadline {
+            self.limit_deadline(deadline);
+        }
         self
     }
 
@@ -133,6 +152,18 @@ impl Context {
         self.fail_fast = fail_fast;
         self
     }
+
+    /// Whether a call made inside a handler does not inherit that handler's deadline.
+    pub fn is_independent(&self) -> bool {
+        self.independent
+    }
+
+    /// Sets whether a call made inside a handler keeps its own time, and does not inherit that handler's
+    /// deadline: for work that is to be finished although nobody may wait for it any more.
+    pub fn set_independent(&mut self, independent: bool) -> &mut Self {
+        self.independent = independent;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -156,5 +187,20 @@ mod tests {
         assert_eq!(cx.deadline(), Some(start + Duration::from_secs(2)));
         cx.set_timeout(Duration::MAX);
         assert_eq!(cx.deadline(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_has_no_more_time_than_its_parent_and_may_have_less() {
+        let mut parent = Context::new("Outer");
+        let mut child = Context::new("Inner");
+        child.inherit(&parent);
+        assert_eq!(child.deadline(), None);
+
+        parent.set_timeout(Duration::from_secs(2));
+        child.inherit(&parent);
+        assert_eq!(child.deadline(), parent.deadline());
+
+        child.set_timeout(Duration::from_secs(1)).inherit(&parent);
+        assert!(child.deadline() < parent.deadline());
     }
 }

@@ -10,16 +10,49 @@
 //! | may I send it again? | [`Replay`] and [`Execution`] |
 //! | what went wrong, where, and did it run? | [`Error`], found in any service's error by [`AsError`] |
 //!
+//! On that stand the layers:
+//!
+//! | layer | what it does | side | usual place | costs a call |
+//! |---|---|---|---|---|
+//! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost | 2 ns |
+//! | [`LogLayer`] | a line for every call | both | outermost but for that | 7 ns while nobody listens |
+//! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | 95 ns: a clock read, which others share, and a timer from a pool if the call waits |
+//! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
+//! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
+//! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
+//!
+//! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
+//! None but the last makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
+//! that tells whether a layer of your own keeps the contract that these keep.
+//!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod catch_panic;
+pub mod fault;
+pub mod inherit;
+pub mod log;
+pub mod retry;
+#[cfg(feature = "test")]
+pub mod test;
+pub mod timeout;
+
+mod backoff;
 mod carry;
 mod context;
 mod error;
 mod method;
+mod timer;
 
 pub use self::{
+    backoff::Backoff,
     carry::{Carry, Replay},
+    catch_panic::CatchPanicLayer,
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
+    fault::FaultLayer,
+    inherit::InheritLayer,
+    log::LogLayer,
     method::Method,
+    retry::{RetryLayer, RetryPolicy},
+    timeout::TimeoutLayer,
 };

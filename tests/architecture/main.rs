@@ -23,7 +23,7 @@ const STEEPLE: Table = &[
     ("transport", &["events", "message"]),
     ("transport::framed", &["wire"]),
     ("conn", &["events", "message", "wire", "transport::Address"]),
-    ("layers", &["message", "conn"]),
+    ("layers", &["message", "conn", "transport::Address"]),
     (
         "client",
         &["events", "message", "wire", "codec", "transport", "conn"],
@@ -45,10 +45,25 @@ const STEEPLE: Table = &[
 ];
 
 const LAYERS: Table = &[
+    ("backoff", &[]),
+    ("timer", &[]),
     ("method", &[]),
     ("error", &[]),
     ("context", &["method"]),
     ("carry", &["context", "method"]),
+    ("catch_panic", &["carry", "error", "method"]),
+    ("fault", &["carry", "context", "error"]),
+    ("inherit", &["carry"]),
+    ("log", &["carry", "context", "error", "method"]),
+    ("test", &["error"]),
+    (
+        "timeout",
+        &["carry", "context", "error", "inherit", "timer"],
+    ),
+    (
+        "retry",
+        &["backoff", "carry", "context", "error", "method", "timer"],
+    ),
 ];
 
 /// A module, the paths that do not occur in it, and the one path that may all the same.

@@ -1,0 +1,178 @@
+//! A call that is told of when it ends.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+use tracing::Level;
+
+use super::{Describe, levels::Levels};
+use crate::{AsError, Carry, Error, Kind, Method};
+
+pin_project! {
+    /// The answer of a [`Log`](super::Log).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct LogFuture<S, R, D>
+    where
+        S: Service<R>,
+        D: Describe<R, S::Response>,
+    {
+        #[pin]
+        inner: S::Future,
+        // Taken when it is told; nothing if nobody would hear.
+        entry: Option<Entry<D, D::Peer>>,
+    }
+
+    impl<S, R, D> PinnedDrop for LogFuture<S, R, D>
+    where
+        S: Service<R>,
+        D: Describe<R, S::Response>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(entry) = this.project().entry.take() {
+                entry.tell_dropped();
+            }
+        }
+    }
+}
+
+/// What is known of a call when it begins.
+pub(super) struct Entry<D, P> {
+    levels: Levels,
+    describe: D,
+    method: Method,
+    attempt: u32,
+    began: Instant,
+    peer: Option<P>,
+    request_bytes: Option<usize>,
+}
+
+impl<S, R, D> LogFuture<S, R, D>
+where
+    S: Service<R>,
+    D: Describe<R, S::Response>,
+{
+    pub(super) fn new(inner: S::Future, entry: Option<Entry<D, D::Peer>>) -> Self {
+        Self { inner, entry }
+    }
+}
+
+impl<S, R, D> Future for LogFuture<S, R, D>
+where
+    S: Service<R>,
+    S::Error: AsError,
+    D: Describe<R, S::Response>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        if let Some(entry) = this.entry.take() {
+            match &result {
+                Ok(response) => entry.tell_success(|describe| describe.response_bytes(response)),
+                Err(error) => entry.tell_failure(error),
+            }
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<D, P: fmt::Display> Entry<D, P> {
+    pub(super) fn new<R, T>(request: &mut R, levels: Levels, describe: &D) -> Self
+    where
+        R: Carry,
+        D: Describe<R, T, Peer = P> + Clone,
+    {
+        let peer = describe.peer(request);
+        let request_bytes = describe.request_bytes(request);
+        let cx = request.cx_mut();
+        let began = match cx.attempt() {
+            0 => cx.start(),
+            _ => Instant::now(),
+        };
+        Self {
+            levels,
+            describe: describe.clone(),
+            method: cx.method().clone(),
+            attempt: cx.attempt(),
+            began,
+            peer,
+            request_bytes,
+        }
+    }
+
+    fn tell_success(self, response_bytes: impl FnOnce(&D) -> Option<usize>) {
+        if let Some(level) = self.levels.success() {
+            self.tell(level, &"ok", response_bytes(&self.describe), None);
+        }
+    }
+
+    /// An error in which no [`Error`] is found counts as a defect.
+    fn tell_failure(self, error: &impl AsError) {
+        let error = error.as_error();
+        let kind = error.map_or(Kind::Internal, Error::kind);
+        if let Some(level) = self.levels.failure(kind) {
+            self.tell(level, &kind, None, error);
+        }
+    }
+
+    fn tell_dropped(self) {
+        if let Some(level) = self.levels.failure(Kind::Cancelled) {
+            self.tell(level, &"dropped", None, None);
+        }
+    }
+
+    /// An event at a level that is known only now; `tracing` wants a place in the program for each.
+    fn tell(
+        &self,
+        level: Level,
+        outcome: &dyn fmt::Display,
+        response_bytes: Option<usize>,
+        error: Option<&Error>,
+    ) {
+        macro_rules! at {
+            ($level:ident) => {
+                tracing::event!(
+                    target: "steeple::call",
+                    Level::$level,
+                    method = %self.method,
+                    attempt = self.attempt,
+                    peer = self.peer.as_ref().map(display),
+                    outcome = %outcome,
+                    elapsed = ?self.began.elapsed(),
+                    request_bytes = self.request_bytes,
+                    response_bytes,
+                    execution = error.map(|error| debug(error.execution())),
+                    error = error.map(display),
+                )
+            };
+        }
+        match level {
+            Level::ERROR => at!(ERROR),
+            Level::WARN => at!(WARN),
+            Level::INFO => at!(INFO),
+            Level::DEBUG => at!(DEBUG),
+            Level::TRACE => at!(TRACE),
+        }
+    }
+}
+
+impl<S, R, D> fmt::Debug for LogFuture<S, R, D>
+where
+    S: Service<R>,
+    D: Describe<R, S::Response>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.entry.as_ref().map(|entry| &entry.method);
+        f.debug_struct("LogFuture")
+            .field("method", &method)
+            .finish_non_exhaustive()
+    }
+}

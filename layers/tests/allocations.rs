@@ -1,0 +1,87 @@
+//! The layers of a client make no allocation for a call that succeeds, after the first.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use allocation_counter::measure;
+use steeple_layers::{Carry, Error, LogLayer, Replay, RetryLayer, TimeoutLayer};
+use tokio::runtime::Builder;
+use tower::{Service, ServiceBuilder};
+
+#[derive(Clone)]
+struct Call(steeple_layers::Context);
+
+impl Carry for Call {
+    fn cx(&self) -> &steeple_layers::Context {
+        &self.0
+    }
+
+    fn cx_mut(&mut self) -> &mut steeple_layers::Context {
+        &mut self.0
+    }
+}
+
+impl Replay for Call {
+    fn replay(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+/// Answers at the second poll.
+#[derive(Clone)]
+struct PendingOnce;
+
+struct Answering(bool);
+
+impl Service<Call> for PendingOnce {
+    type Response = ();
+    type Error = Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Call) -> Answering {
+        Answering(false)
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Poll::Pending,
+            true => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+#[test]
+fn the_layers_of_a_client_make_no_allocation_for_a_call_that_succeeds() {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let mut client = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::default())
+        .layer(RetryLayer::default())
+        .layer(TimeoutLayer::per_attempt(Duration::from_secs(2)))
+        .service(PendingOnce);
+    let mut call = || {
+        let request = Call(steeple_layers::Context::new("Echo"));
+        let mut answer = pin!(client.call(request));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(answer.as_mut().poll(&mut cx).is_pending());
+        assert!(answer.as_mut().poll(&mut cx).is_ready());
+    };
+    runtime.block_on(poll_fn(|_| {
+        call();
+        let counted = measure(|| (0..100).for_each(|_| call()));
+        assert_eq!(counted.count_total, 0, "{counted:?}");
+        Poll::Ready(())
+    }));
+}

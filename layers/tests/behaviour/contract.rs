@@ -1,0 +1,243 @@
+//! Every layer passes the probe, and layers that are broken in well-known ways do not.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use steeple_layers::{
+    CatchPanicLayer, Error, FaultLayer, InheritLayer, LogLayer, RetryLayer, TimeoutLayer,
+    test::{Report, Simulated, probe},
+};
+use tower::{
+    Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn, limit::ConcurrencyLimitLayer,
+    load_shed::LoadShedLayer, util::BoxCloneService,
+};
+
+use super::support::{Call, Script};
+
+async fn check<L>(layer: &L) -> Result<(), Report>
+where
+    L: Layer<Simulated<&'static str>>,
+    L::Service: Service<Call> + Clone,
+{
+    let request = || Call::new("Probe").idempotent();
+    probe(layer, request, || "answer").await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_keeps_the_contract() {
+    check(&CatchPanicLayer::new()).await.unwrap();
+    check(&InheritLayer::new()).await.unwrap();
+    check(&LogLayer::new()).await.unwrap();
+    check(&RetryLayer::default()).await.unwrap();
+    check(&TimeoutLayer::default()).await.unwrap();
+    check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    check(&FaultLayer::new(1)).await.unwrap();
+    check(
+        &FaultLayer::new(1)
+            .delay(0.5, Duration::from_millis(1))
+            .repeat(2),
+    )
+    .await
+    .unwrap();
+    check(
+        &FaultLayer::new(1)
+            .lose_answer(0.3)
+            .fail(0.3, || Error::application(1, "")),
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_stacks_keep_the_contract_and_so_do_towers_limits() {
+    let client = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::default())
+        .layer(RetryLayer::default())
+        .layer(TimeoutLayer::per_attempt(Duration::from_secs(1)));
+    check(&client.into_inner()).await.unwrap();
+    let server = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(LogLayer::new())
+        .layer(InheritLayer::new())
+        .layer(ConcurrencyLimitLayer::new(1));
+    check(&server.into_inner()).await.unwrap();
+    check(&LoadShedLayer::new()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_over_a_boxed_service_goes_to_any_thread() {
+    // It is `Send` and not `Sync`, which is what a service with a name often is.
+    let boxed: BoxCloneService<Call, usize, Error> = BoxCloneService::new(Script::default());
+    let stack = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::default())
+        .layer(RetryLayer::default())
+        .layer(FaultLayer::new(1))
+        .layer(InheritLayer::new())
+        .service(boxed);
+    let call = tokio::spawn(stack.oneshot(Call::new("Get")));
+    assert_eq!(call.await.unwrap().unwrap(), 1);
+}
+
+/// The lines of the report on a broken layer.
+async fn faults<L>(layer: L) -> String
+where
+    L: Layer<Simulated<&'static str>>,
+    L::Service: Service<Call> + Clone,
+{
+    let report = check(&layer).await.unwrap_err();
+    assert!(report.faults() > 0);
+    report.to_string()
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// A service whose `call` and `poll_ready` are functions.
+#[derive(Clone)]
+struct Broken<S, T> {
+    inner: S,
+    ready: fn(&mut S, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    call: fn(&mut S, Call) -> Boxed<T>,
+}
+
+impl<S, T> Service<Call> for Broken<S, T> {
+    type Response = T;
+    type Error = Error;
+    type Future = Boxed<T>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        (self.ready)(&mut self.inner, cx)
+    }
+
+    fn call(&mut self, call: Call) -> Boxed<T> {
+        (self.call)(&mut self.inner, call)
+    }
+}
+
+type Inner = Simulated<&'static str>;
+
+fn asks(inner: &mut Inner, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    Service::<Call>::poll_ready(inner, cx)
+}
+
+fn calls(inner: &mut Inner, call: Call) -> Boxed<&'static str> {
+    Box::pin(inner.call(call))
+}
+
+fn broken(
+    ready: fn(&mut Inner, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    call: fn(&mut Inner, Call) -> Boxed<&'static str>,
+) -> impl Layer<Inner, Service = Broken<Inner, &'static str>> {
+    layer_fn(move |inner| Broken { inner, ready, call })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_nothing_is_not_reported() {
+    check(&broken(asks, calls)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn calling_a_clone_is_reported() {
+    let text = faults(broken(asks, |inner, call| {
+        let mut clone = inner.clone();
+        Box::pin(async move { clone.call(call).await })
+    }))
+    .await;
+    assert!(
+        text.contains("called a service that was not ready"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn being_ready_without_asking_is_reported() {
+    let text = faults(broken(|_, _| Poll::Ready(Ok(())), calls)).await;
+    assert!(
+        text.contains("called a service that was not ready"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_on_a_service_that_was_not_made_ready_again_is_reported() {
+    let text = faults(broken(asks, |inner, call| {
+        let clone = inner.clone();
+        let mut ready = std::mem::replace(inner, clone);
+        Box::pin(async move {
+            match ready.call(call.clone()).await {
+                Err(_) => ready.call(call).await,
+                answer => answer,
+            }
+        })
+    }))
+    .await;
+    assert!(
+        text.contains("fails at first: called a service that was not ready"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_on_in_a_task_is_reported() {
+    let text = faults(broken(asks, |inner, call| {
+        let task = tokio::spawn(inner.call(call));
+        Box::pin(async move { task.await.unwrap() })
+    }))
+    .await;
+    assert!(
+        text.contains("a call was still running when its future had been dropped"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_clones_share_is_reported() {
+    #[derive(Clone)]
+    struct Shared(Arc<Mutex<Inner>>);
+
+    impl Service<Call> for Shared {
+        type Response = &'static str;
+        type Error = Error;
+        type Future = Boxed<&'static str>;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            asks(&mut self.0.lock().unwrap(), cx)
+        }
+
+        fn call(&mut self, call: Call) -> Self::Future {
+            calls(&mut self.0.lock().unwrap(), call)
+        }
+    }
+
+    let text = faults(layer_fn(|inner| Shared(Arc::new(Mutex::new(inner))))).await;
+    assert!(text.contains("a grant was still held"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_that_is_lost_is_reported() {
+    let text = faults(broken(
+        |inner, _| asks(inner, &mut Context::from_waker(std::task::Waker::noop())),
+        calls,
+    ))
+    .await;
+    assert!(text.contains("calls hang"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_let_go_is_reported() {
+    let text = faults(broken(asks, |inner, call| {
+        std::mem::forget(inner.call(call));
+        Box::pin(std::future::ready(Ok("something")))
+    }))
+    .await;
+    assert!(text.contains("a call was still running"), "{text}");
+}

@@ -1,0 +1,11 @@
+//! Each layer by what it does, over a service that plays a script. Time is paused.
+
+mod catch_panic;
+mod contract;
+mod fault;
+mod http;
+mod inherit;
+mod log;
+mod retry;
+mod support;
+mod timeout;

@@ -1,0 +1,75 @@
+//! Policy: what lies between a caller and a connection, and between a connection and a handler.
+//!
+//! | layer | what it does | side | usual place |
+//! |---|---|---|---|
+//! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost |
+//! | [`LogLayer`] | a line for every call | both | outermost, or inside of [`CatchPanicLayer`] |
+//! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
+//! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
+//! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
+//! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
+//! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
+//! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost |
+//!
+//! The first layer of a [`ServiceBuilder`](tower::ServiceBuilder) is the outermost: it sees a call first and its
+//! answer last. What each layer costs stands in the crate `steeple-layers`, where they are written, without
+//! knowledge of a connection, over any tower service.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use steeple::{
+//!     Body, Channel, Error, Request, Response, Server,
+//!     layers::{
+//!         CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, RetryLayer, RetryPolicy, TimeoutLayer,
+//!     },
+//! };
+//! use tower::{Service, ServiceBuilder, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let service = ServiceBuilder::new()
+//!     .layer(CatchPanicLayer::new())
+//!     .layer(LogLayer::new().describe(PeerAndSizes))
+//!     .layer(TimeoutLayer::without_default().cap(Duration::from_secs(60)))
+//!     .layer(InheritLayer::new())
+//!     .service(service_fn(async |request: Request| {
+//!         Ok::<_, Error>(Response::new(request.into_body()))
+//!     }));
+//! let server = Server::bind("tcp://127.0.0.1:0").await?;
+//! let handle = server.handle();
+//! tokio::spawn(server.serve(service));
+//!
+//! let mut client = ServiceBuilder::new()
+//!     .layer(LogLayer::new().describe(PeerAndSizes))
+//!     .layer(TimeoutLayer::new(Duration::from_secs(20)))
+//!     .layer(RetryLayer::new(RetryPolicy::new().idempotent(["Echo"])))
+//!     .service(Channel::connect(handle.address()).await?);
+//! let response = client.call(Request::new("Echo", Body::from("hello"))).await?;
+//! assert_eq!(response.body().as_bytes(), "hello");
+//! # handle.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # tower's own layers
+//!
+//! They go over the same services. Their errors are boxed, and [`from_tower`] outside of them makes each an
+//! [`Error`](crate::Error) again.
+//!
+//! [`ConcurrencyLimitLayer`] holds a permit from the moment it is ready, so a clone that was made ready and does
+//! not call keeps others waiting. Around the service of a server that does no harm: the connection calls
+//! what it has made ready. On a client it asks for [`LoadShedLayer`] outside of it, or for callers that drop
+//! what they do not use. A layer of it in `ServiceBuilder::layer` limits each service it is put around:
+//! for one limit over all connections of a server, which clone one service, that is the same.
+
+mod describe;
+mod from_tower;
+
+pub use steeple_layers::{
+    Backoff, CatchPanicLayer, FaultLayer, InheritLayer, LogLayer, RetryLayer, RetryPolicy,
+    TimeoutLayer, catch_panic, fault, inherit, log, retry, timeout,
+};
+pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
+
+pub use self::{describe::PeerAndSizes, from_tower::from_tower};

@@ -1,0 +1,102 @@
+//! The layers over real connections: what travels, and whose verdict it is.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use steeple::{
+    Body, Channel, Connector, Error, Execution, Kind, Request, Response, RpcService,
+    conn::Builder,
+    layers::{CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, RetryLayer, TimeoutLayer},
+    test::probe,
+    transport::mem::MemStream,
+    wire::Role,
+};
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+
+/// A client of this service, over a connection of its own.
+fn connect(service: impl RpcService + Send + 'static) -> Channel {
+    let (near, far) = MemStream::pair(64 * 1024);
+    let (_server, connection) = Builder::new(Role::Acceptor).build(far, service);
+    tokio::spawn(connection);
+    Connector::new().connect_io(near, None)
+}
+
+fn request(method: &'static str) -> Request {
+    Request::new(method, Body::from("hello"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_of_a_connection_comes_before_that_of_the_layer_above() {
+    let hang = service_fn(async |_: Request| std::future::pending::<Result<_, Error>>().await);
+    let mut client = TimeoutLayer::new(Duration::from_secs(1)).layer(connect(hang));
+    for _ in 0..3 {
+        let start = Instant::now();
+        let error = client.call(request("Hang")).await.unwrap_err();
+        assert!(error.is_timeout());
+        let late = start.elapsed() - Duration::from_secs(1);
+        assert!(late < Duration::from_millis(4), "{late:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_sees_the_number_of_each_attempt() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let attempts = seen.clone();
+    let refuse = service_fn(move |request: Request| {
+        attempts.lock().unwrap().push(request.cx().attempt());
+        let refused = Error::new(Kind::Unavailable, "not now");
+        async { Err::<Response, _>(refused.with_execution(Execution::NotStarted)) }
+    });
+    let mut client = RetryLayer::default().layer(connect(refuse));
+    let error = client.call(request("Put")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(*seen.lock().unwrap(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_made_in_a_handler_has_what_its_caller_has_left() {
+    let innermost = service_fn(async |request: Request| {
+        let left = request.cx().deadline().unwrap() - Instant::now();
+        Ok::<_, Error>(Response::new(Body::from(left.as_millis().to_string())))
+    });
+    let client = TimeoutLayer::new(Duration::from_secs(20)).layer(connect(innermost));
+    let middle = InheritLayer::new().layer(service_fn(move |request: Request| {
+        let mut client = client.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            client
+                .call(Request::new("Inner", request.into_body()))
+                .await
+        }
+    }));
+    let mut client = TimeoutLayer::new(Duration::from_secs(5)).layer(connect(middle));
+    let response = client.call(request("Outer")).await.unwrap();
+    let left: u64 = std::str::from_utf8(response.body().as_bytes())
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((3990..=4000).contains(&left), "{left} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stacks_of_the_documentation_keep_the_contract() {
+    let client = ServiceBuilder::new()
+        .layer(LogLayer::new().describe(PeerAndSizes))
+        .layer(TimeoutLayer::default())
+        .layer(RetryLayer::default());
+    let server = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(LogLayer::new().describe(PeerAndSizes))
+        .layer(TimeoutLayer::without_default().cap(Duration::from_secs(60)))
+        .layer(InheritLayer::new());
+    let call = || request("Probe");
+    probe(&client.into_inner(), call, Response::default)
+        .await
+        .unwrap();
+    probe(&server.into_inner(), call, Response::default)
+        .await
+        .unwrap();
+}
