@@ -5,10 +5,12 @@ use std::{
     future::Future,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
+
+use tokio::task::coop;
 
 use super::{quota::Leave, shared::Shared, told::told};
 use crate::{Body, Encoding, Error, Execution, Kind, Response, events, wire::Id};
@@ -149,28 +151,41 @@ where
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Error>,
 {
-    poll_filled(slot, cx, |_| ())
+    guarded(slot, |slot| handler(slot).poll(cx))
 }
 
-/// As [`poll_slot`], once `fill` has put the handler in: that runs code of the user's too, and one guard against
-/// panics costs less than two.
-pub(super) fn poll_filled<F, E>(
+/// Puts a handler into the slot and polls it once, for whoever will poll it again if it is pending: without a
+/// waker, and without a part in the task's cooperative budget.
+pub(super) fn begin_slot<F, E>(
     slot: &mut Slot<F>,
-    cx: &mut Context<'_>,
-    fill: impl FnOnce(&mut Slot<F>),
+    begin: impl FnOnce() -> F,
 ) -> Poll<Result<Response<Body>, Error>>
 where
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Error>,
 {
+    guarded(slot, |slot| {
+        slot.set(Some(begin()));
+        pin!(coop::unconstrained(handler(slot))).poll(&mut Context::from_waker(Waker::noop()))
+    })
+}
+
+fn handler<F>(slot: &mut Slot<F>) -> Pin<&mut F> {
+    let handler = slot.as_mut().as_pin_mut();
+    handler.expect("a slot that is polled is full")
+}
+
+/// Runs code of the user's. One guard for all of it: each costs as much as a short handler.
+fn guarded<F, E>(
+    slot: &mut Slot<F>,
+    run: impl FnOnce(&mut Slot<F>) -> Poll<Result<Response<Body>, E>>,
+) -> Poll<Result<Response<Body>, Error>>
+where
+    E: Into<Error>,
+{
     let mut poll = Poll::Pending;
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        fill(slot);
-        let handler = slot.as_mut().as_pin_mut();
-        let handler = handler.expect("a slot that is polled is full");
-        poll = handler
-            .poll(cx)
-            .map(|result| result.map_err(|error| told(error.into())));
+        poll = run(slot).map(|result| result.map_err(|error| told(error.into())));
         if poll.is_ready() {
             slot.set(None);
         }

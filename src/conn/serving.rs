@@ -15,22 +15,18 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    future::{Future, poll_fn},
-    mem,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use http::Extensions;
-use tokio::task::coop;
 use tower_service::Service;
 
 use super::{
     clock::{Clock, Tick},
-    job::{Job, Reply, Slot, Stop, panicked, poll_filled},
+    job::{Job, Reply, Slot, Stop, begin_slot, panicked},
     options::{Options, Spawner},
     quota::Share,
     service::RpcService,
@@ -378,14 +374,9 @@ where
     /// Calls the service, which is ready, and polls the handler once.
     fn start(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) {
         let deadline = self.deadline(&request);
-        let (service, slot) = (&mut self.service, &mut self.slot);
-        let mut request = Some(request);
-        let handler = pin!(coop::unconstrained(poll_fn(|cx| {
-            poll_filled(slot, cx, |slot| {
-                slot.set(request.take().map(|request| service.call(request)));
-            })
-        })));
-        if let Poll::Ready(result) = handler.poll(&mut Context::from_waker(Waker::noop())) {
+        let service = &mut self.service;
+        let poll = begin_slot(&mut self.slot, || service.call(request));
+        if let Poll::Ready(result) = poll {
             self.unsent += result.as_ref().map_or(0, |response| response.body().len());
             return answers.push((reply, result));
         }
