@@ -313,17 +313,16 @@ impl Decoder for NativeDecoder {
             if matches!(self.state, State::Header)
                 && self.greeted
                 && self.assembly.is_empty()
-                && let Some(frame) = plain::take(
+                && let Some(header) = plain::next(
                     input,
                     self.plain_below,
                     self.role,
                     &self.bindings,
                     &self.served,
-                    &mut self.block,
                 )
             {
                 self.frames += 1;
-                return Ok(Some(frame));
+                return plain::take(header, input, &self.bindings, &mut self.block);
             }
             let step = match self.state {
                 State::Preface if opening::take_preface(input)? => {

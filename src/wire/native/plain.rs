@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::{
     Encoding, Response,
     wire::{
-        Frame, Role,
+        Frame, Role, Violation,
         numbers::{deadline, encoding, flag, kind, status},
     },
 };
@@ -28,48 +28,56 @@ pub(super) const COPY_BELOW: usize = 1024;
 /// more than all else that is done with it here. A small body that is kept keeps its block alive.
 const BLOCK: usize = 4096;
 
-/// The frame at the front of `input`, if it is all there, shorter than `below` and as plain as that.
-pub(super) fn take(
-    input: &mut BytesMut,
+/// The header of the frame at the front of `input`, if that is all there, shorter than `below` and as plain as
+/// that.
+pub(super) fn next(
+    input: &BytesMut,
     below: usize,
     role: Role,
     bindings: &Incoming,
     served: &[Encoding],
-    block: &mut BytesMut,
-) -> Option<Frame> {
+) -> Option<Header> {
     let header = Header::decode_front(input)?;
-    let (id, raw) = (header.id, header.has(flag::RAW));
     let len = header.len as usize;
-    let plain = header.flags & !flag::RAW == 0 && len < below && id.index() != 0;
-    if !plain || input.len() < Header::LEN + len {
-        return None;
-    }
-    match header.kind {
-        kind::RESPONSE if header.code == status::OK && id.opener() == role => {
-            let body = body(short(input, len, block), raw, encoding::BOUND);
-            Some(Frame::Response {
-                id,
-                result: Ok(Response::new(body)),
-            })
+    let id = header.id;
+    let short = len < below && input.len() >= Header::LEN + len;
+    let plain = header.flags & !flag::RAW == 0 && short && id.index() != 0;
+    let known = match header.kind {
+        kind::RESPONSE => header.code == status::OK && id.opener() == role,
+        kind::REQUEST => {
+            let bound = bindings.get(header.code).map(|binding| binding.1);
+            header.aux != deadline::IN_METADATA
+                && id.opener() != role
+                && bound.is_some_and(|bound| bindings::refusal(bound, served).is_none())
         }
-        kind::REQUEST if header.aux != deadline::IN_METADATA && id.opener() != role => {
-            let (method, bound) = bindings.get(header.code)?;
-            if bindings::refusal(*bound, served).is_some() {
-                return None;
-            }
-            Some(Frame::Request {
-                id,
-                remaining: remaining(header.aux, &None),
-                request: request(
-                    method.clone(),
-                    *bound,
-                    body(short(input, len, block), raw, *bound),
-                    None,
-                ),
-            })
-        }
-        _ => None,
+        _ => false,
+    };
+    (plain && known).then_some(header)
+}
+
+/// Takes the frame at the front of `input`, of which [`next`] has found that it is one of these.
+pub(super) fn take(
+    header: Header,
+    input: &mut BytesMut,
+    bindings: &Incoming,
+    block: &mut BytesMut,
+) -> Result<Option<Frame>, Violation> {
+    let (id, raw) = (header.id, header.has(flag::RAW));
+    let bytes = short(input, header.len as usize, block);
+    if let kind::RESPONSE = header.kind {
+        return Ok(Some(Frame::Response {
+            id,
+            result: Ok(Response::new(body(bytes, raw, encoding::BOUND))),
+        }));
     }
+    let Some((method, bound)) = bindings.get(header.code) else {
+        return Ok(None);
+    };
+    Ok(Some(Frame::Request {
+        id,
+        remaining: remaining(header.aux, &None),
+        request: request(method.clone(), *bound, body(bytes, raw, *bound), None),
+    }))
 }
 
 /// Takes a header and the body behind it, which is short, and copies that into the `block` if others follow.
