@@ -37,11 +37,16 @@ pub mod test;
 pub mod timeout;
 
 mod backoff;
+pub mod balance;
 mod carry;
 mod context;
 mod error;
+mod lifecycle;
 mod method;
 mod timer;
+mod mix;
+pub mod replicas;
+pub mod resolve;
 
 pub use self::{
     backoff::Backoff,
@@ -52,6 +57,7 @@ pub use self::{
     fault::FaultLayer,
     inherit::InheritLayer,
     log::LogLayer,
+    lifecycle::Lifecycle,
     method::Method,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,
