@@ -158,7 +158,8 @@ pub mod wire;
 #[cfg(feature = "test")]
 pub use steeple_layers::test;
 pub use steeple_layers::{
-    Application, AsError, BoxError, Carry, Context, Error, Execution, Kind, Method, Origin, Replay,
+    Application, AsError, BoxError, Carry, Context, Error, Execution, Kind, Lifecycle, Method,
+    Origin, Replay,
 };
 
 pub use self::{

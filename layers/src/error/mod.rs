@@ -36,7 +36,7 @@ struct Inner {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     application: Option<Application>,
-out_of_time: bool,
+    out_of_time: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 

@@ -85,6 +85,7 @@ where
                             return pending().await;
                         }
                         failures = 0;
+                        sleep(PAUSE).await;
                         continue;
                     }
                     // To be asked again, and not in a hot loop.
@@ -209,6 +210,9 @@ async fn watch_use<S>(shared: &Shared<S>, handle: &Weak<Handle<S>>) {
         }
     }
 }
+
+/// Before the resolver is asked for the next answer: one that always has news would not let others run.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Statistics have a clock of milliseconds.
 const TICK: Duration = Duration::from_millis(1);

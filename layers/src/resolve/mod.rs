@@ -28,12 +28,17 @@
 //! ```
 
 mod fixed;
+mod streamed;
 mod target;
 
 use std::{fmt, future::Future, sync::Arc};
 
 pub(crate) use self::target::Attributes;
-pub use self::{fixed::Fixed, target::Target};
+pub use self::{
+    fixed::Fixed,
+    streamed::{Change, Streamed},
+    target::Target,
+};
 use crate::BoxError;
 
 /// Says which endpoints there are.
