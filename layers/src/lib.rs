@@ -9,6 +9,15 @@
 //! | which method, until when, which attempt? | [`Context`], carried by a request that is [`Carry`] |
 //! | may I send it again? | [`Replay`] and [`Execution`] |
 //! | what went wrong, where, and did it run? | [`Error`], found in any service's error by [`AsError`] |
+//! | is the connection there, and idle? | [`Lifecycle`] |
+//!
+//! And the policies that stand on it:
+//!
+//! | module | is |
+//! |---|---|
+//! | [`balance`] | the replica of each call: the layer and its pickers |
+//! | [`replicas`] | endpoints that are kept connected |
+//! | [`resolve`] | where they are |
 //!
 //! On that stand the layers:
 //!

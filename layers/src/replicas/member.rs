@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{options::Options, stats::Stats};
-use crate::resolve::Attributes;
+use crate::{mix, resolve::Attributes};
 
 /// A replica that can be called: where it is, and how it does. Cheap to clone.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Member {
 
     pub(super) fn with(address: Arc<str>, attributes: Attributes, stats: Arc<Stats>) -> Self {
         Self {
-            hash: hash(&address),
+            hash: mix::hash(&address),
             address,
             attributes,
             stats,
@@ -139,13 +139,4 @@ impl fmt::Debug for Member {
             .field("failures", &self.failures())
             .finish_non_exhaustive()
     }
-}
-
-/// FNV-1a, which depends on nothing but the text, and a finish that spreads similar texts.
-fn hash(address: &str) -> u64 {
-    let bytes = address.bytes();
-    let fnv = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    crate::mix::mix(fnv)
 }

@@ -6,10 +6,10 @@
 //! | resolver | the endpoints are |
 //! |---|---|
 //! | [`Fixed`] | a list that never changes |
-//! | [`Polled`] | what a function of yours answers, asked again and again |
-//! | `Dns` (feature `dns`) | the addresses of a host name, looked up again and again |
-//! | [`Polled::directory`] | the Unix sockets in a directory |
+//! | [`Polled::new`] | what a function of yours answers, asked again and again |
 //! | [`Polled::file`] | the lines of a file |
+//! | [`Polled::directory`] | the Unix sockets in a directory |
+//! | `Polled::dns` (feature `dns`) | the addresses of a host name |
 //! | [`Streamed`] | what a `Stream` of sets or changes says |
 //! | [`Subset`] | some of another resolver's, so that many clients do not connect to every server |
 //!
@@ -28,7 +28,9 @@
 //! ```
 
 mod fixed;
+mod polled;
 mod streamed;
+mod subset;
 mod target;
 
 use std::{fmt, future::Future, sync::Arc};
@@ -36,7 +38,9 @@ use std::{fmt, future::Future, sync::Arc};
 pub(crate) use self::target::Attributes;
 pub use self::{
     fixed::Fixed,
+    polled::Polled,
     streamed::{Change, Streamed},
+    subset::Subset,
     target::Target,
 };
 use crate::BoxError;

@@ -65,3 +65,41 @@ async fn no_call_fails_for_an_endpoint_that_comes_or_goes() {
     }
     assert!(succeeded > 100 * SEEDS as usize, "{succeeded}");
 }
+
+#[test]
+fn no_call_fails_for_an_endpoint_that_comes_or_goes_on_several_threads() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_time()
+        .build()
+        .unwrap();
+    let callers = runtime.block_on(async {
+        let net = Net::default();
+        let listed = Listed::new(&NAMES);
+        let replicas = Replicas::new(listed.clone(), net);
+        replicas.ready().await.unwrap();
+        let (end, ended) = tokio::sync::watch::channel(false);
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                let mut client = BalanceLayer::new(PeakEwma::default()).layer(replicas.clone());
+                let ended = ended.clone();
+                tokio::spawn(async move {
+                    while !*ended.borrow() {
+                        client.call(Call::default()).await.unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for change in 0..50 {
+            // "e" always stays, so that each call has where to go.
+            listed.set(if change % 2 == 0 { &NAMES[4..] } else { &NAMES });
+            sleep(12 * MS).await;
+        }
+        end.send_replace(true);
+        callers
+    });
+    for caller in callers {
+        runtime.block_on(caller).unwrap();
+    }
+}

@@ -8,5 +8,6 @@ mod churn;
 mod health;
 mod lifecycle;
 mod pickers;
+mod resolvers;
 mod resolving;
 mod tower_balance;

@@ -26,14 +26,14 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-pub type Client<P = PeakEwma> = Balance<Fake, P>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Client<P = PeakEwma> = Balance<Fake, P>;
 
-pub const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// A call.
 #[derive(Clone, Default)]
-pub struct Call(pub Context);
+pub(crate) struct Call(pub(crate) Context);
 
 impl Carry for Call {
     fn cx(&self) -> &Context {
@@ -47,7 +47,7 @@ impl Carry for Call {
 
 impl Call {
     /// A call with this deadline from now.
-    pub fn within(limit: Duration) -> Self {
+    pub(crate) fn within(limit: Duration) -> Self {
         let mut call = Self::default();
         call.0.set_timeout(limit);
         call
@@ -56,7 +56,7 @@ impl Call {
 
 /// Servers by name, and a connector to them.
 #[derive(Clone, Default)]
-pub struct Net(Arc<Mutex<BTreeMap<String, Server>>>);
+pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Server>>>);
 
 #[derive(Default)]
 struct Server {
@@ -70,7 +70,7 @@ struct Server {
 
 /// What a server does with its calls.
 #[derive(Clone, Copy, Default)]
-pub enum Behaviour {
+pub(crate) enum Behaviour {
     #[default]
     Answer,
     AnswerAfter(Duration),
@@ -80,7 +80,7 @@ pub enum Behaviour {
 
 /// A connection.
 #[derive(Clone)]
-pub struct Fake(Arc<Inner>);
+pub(crate) struct Fake(Arc<Inner>);
 
 struct Inner {
     name: String,
@@ -91,7 +91,7 @@ struct Inner {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
+pub(crate) enum Status {
     Dialled,
     Open,
     Draining,
@@ -104,7 +104,7 @@ impl Net {
     }
 
     /// Ends the server and all its connections.
-    pub fn stop(&self, name: &str) {
+    pub(crate) fn stop(&self, name: &str) {
         let connections = self.server(name, |server| {
             server.down = true;
             std::mem::take(&mut server.connections)
@@ -114,17 +114,17 @@ impl Net {
         }
     }
 
-    pub fn start(&self, name: &str) {
+    pub(crate) fn start(&self, name: &str) {
         self.server(name, |server| server.down = false);
     }
 
     /// Connections are made from now on, and no handshake is.
-    pub fn fall_silent(&self, name: &str) {
+    pub(crate) fn fall_silent(&self, name: &str) {
         self.server(name, |server| server.silent = true);
     }
 
     /// The connections do not answer pings any more.
-    pub fn mute(&self, name: &str) {
+    pub(crate) fn mute(&self, name: &str) {
         self.server(name, |server| {
             for connection in &server.connections {
                 connection.0.mute.store(true, SeqCst);
@@ -133,26 +133,26 @@ impl Net {
     }
 
     /// The server drains its connections.
-    pub fn drain(&self, name: &str) {
+    pub(crate) fn drain(&self, name: &str) {
         for connection in self.connections(name) {
             connection.reach(Status::Draining);
         }
     }
 
-    pub fn behave(&self, name: &str, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, name: &str, behaviour: Behaviour) {
         self.server(name, |server| server.behaviour = behaviour);
     }
 
-    pub fn dials(&self, name: &str) -> usize {
+    pub(crate) fn dials(&self, name: &str) -> usize {
         self.server(name, |server| server.dials)
     }
 
-    pub fn calls(&self, name: &str) -> usize {
+    pub(crate) fn calls(&self, name: &str) -> usize {
         self.server(name, |server| server.calls)
     }
 
     /// How many connections there are that are not over.
-    pub fn open(&self, name: &str) -> usize {
+    pub(crate) fn open(&self, name: &str) -> usize {
         let connections = self.connections(name);
         connections
             .iter()
@@ -160,7 +160,7 @@ impl Net {
             .count()
     }
 
-    pub fn connections(&self, name: &str) -> Vec<Fake> {
+    pub(crate) fn connections(&self, name: &str) -> Vec<Fake> {
         self.server(name, |server| server.connections.clone())
     }
 }
@@ -202,11 +202,11 @@ impl Service<&'static str> for Net {
 }
 
 impl Fake {
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         *self.0.status.borrow()
     }
 
-    pub fn reach(&self, status: Status) {
+    pub(crate) fn reach(&self, status: Status) {
         self.0.status.send_if_modified(|now| {
             let later = status > *now;
             *now = status.max(*now);
@@ -323,18 +323,18 @@ fn lost() -> Error {
 
 /// A versioned resolver whose answer the test sets.
 #[derive(Clone)]
-pub struct Listed(watch::Sender<(u64, Vec<Target<&'static str>>)>);
+pub(crate) struct Listed(watch::Sender<(u64, Vec<Target<&'static str>>)>);
 
 impl Listed {
-    pub fn new(names: &[&'static str]) -> Self {
+    pub(crate) fn new(names: &[&'static str]) -> Self {
         Self(watch::Sender::new((1, targets(names))))
     }
 
-    pub fn set(&self, names: &[&'static str]) {
+    pub(crate) fn set(&self, names: &[&'static str]) {
         self.set_targets(targets(names));
     }
 
-    pub fn set_targets(&self, targets: Vec<Target<&'static str>>) {
+    pub(crate) fn set_targets(&self, targets: Vec<Target<&'static str>>) {
         self.0.send_modify(|(version, listed)| {
             *version += 1;
             *listed = targets;
@@ -342,7 +342,7 @@ impl Listed {
     }
 
     /// How many wait for news.
-    pub fn watchers(&self) -> usize {
+    pub(crate) fn watchers(&self) -> usize {
         self.0.receiver_count()
     }
 }
@@ -364,37 +364,37 @@ impl Resolver<&'static str> for Listed {
 }
 
 /// A client of these replicas.
-pub fn client(replicas: &Replicas<Fake>) -> Client {
+pub(crate) fn client(replicas: &Replicas<Fake>) -> Client {
     client_by(replicas, PeakEwma::default())
 }
 
-pub fn client_by<P: Pick>(replicas: &Replicas<Fake>, pick: P) -> Client<P> {
+pub(crate) fn client_by<P: Pick>(replicas: &Replicas<Fake>, pick: P) -> Client<P> {
     BalanceLayer::new(pick).layer(replicas.clone())
 }
 
-pub async fn call<P: Pick>(client: &mut Client<P>, call: Call) -> Result<String, Error> {
+pub(crate) async fn call<P: Pick>(client: &mut Client<P>, call: Call) -> Result<String, Error> {
     client.ready().await?.call(call).await
 }
 
 /// Which replica answers a call that has a second.
-pub async fn answer<P: Pick>(client: &mut Client<P>) -> String {
+pub(crate) async fn answer<P: Pick>(client: &mut Client<P>) -> String {
     let answer = call(client, Call::within(Duration::from_secs(1))).await;
     answer.expect("an answer")
 }
 
 /// The output of something that must not hang. The clock is paused, so it takes no time.
-pub async fn soon<F: Future>(what: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     let forever = Duration::from_secs(600);
     timeout(forever, what).await.expect("this hangs")
 }
 
 /// Lets everybody do what takes no longer than a dial, or another question to the resolver.
-pub async fn settle() {
+pub(crate) async fn settle() {
     sleep(15 * MS).await;
 }
 
 /// The states of all endpoints.
-pub fn states(replicas: &Replicas<Fake>) -> Vec<(String, State)> {
+pub(crate) fn states(replicas: &Replicas<Fake>) -> Vec<(String, State)> {
     let endpoints = replicas.endpoints();
     let state =
         |status: &steeple_layers::replicas::Status| (status.address().to_owned(), status.state());
@@ -402,7 +402,7 @@ pub fn states(replicas: &Replicas<Fake>) -> Vec<(String, State)> {
 }
 
 /// Whether the endpoints are in these states, in this order.
-pub fn are(replicas: &Replicas<Fake>, expected: &[(&str, State)]) -> bool {
+pub(crate) fn are(replicas: &Replicas<Fake>, expected: &[(&str, State)]) -> bool {
     let states = states(replicas);
     let expected: Vec<_> = expected
         .iter()
