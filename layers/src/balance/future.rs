@@ -18,7 +18,10 @@ use super::{
     Pick,
     layer::{Balance, Dispatch},
 };
-use crate::{AsError, Carry, Error, replicas::ReplicaFuture};
+use crate::{
+    AsError, Carry, Error,
+    replicas::{Demand, ReplicaFuture},
+};
 
 pin_project! {
     /// A call of [`Balance`].
@@ -53,6 +56,8 @@ struct Waiting<S, P, Req> {
     request: Option<Req>,
     /// The next snapshot.
     published: Pin<Box<OwnedNotified>>,
+    /// Keeps the set from being idle.
+    _demand: Demand<S>,
     /// The deadline.
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -72,10 +77,12 @@ impl<S: Service<Req>, P, Req> BalanceFuture<S, P, Req> {
 
     pub(super) fn waiting(balance: Balance<S, P>, request: Req) -> Self {
         let published = Box::pin(balance.replicas().published().clone().notified_owned());
+        let demand = balance.replicas().demand();
         let waiting = Box::new(Waiting {
             balance,
             request: Some(request),
             published,
+            _demand: demand,
             sleep: None,
         });
         Self {
@@ -122,7 +129,6 @@ where
     fn poll_replica(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplicaFuture<S, Req>, Error>> {
         loop {
             // What rings was there before this look, so that no snapshot comes unseen between the two.
-            self.balance.replicas().demand();
             let request = self.request.take().expect("polled after completion");
             let deadline = request.cx().deadline();
             match self.balance.dispatch(request, Instant::now()) {

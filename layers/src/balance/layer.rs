@@ -174,7 +174,7 @@ where
             Dispatch::Called(future) => BalanceFuture::called(future),
             Dispatch::Failed(error) => BalanceFuture::failed(error),
             Dispatch::Wait(request) if self.fail_fast || request.cx().is_fail_fast() => {
-                self.replicas.demand();
+                drop(self.replicas.demand());
                 BalanceFuture::failed(self.replicas.unreachable("no replica is live"))
             }
             Dispatch::Wait(request) => BalanceFuture::waiting(self.clone(), request),

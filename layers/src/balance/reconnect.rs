@@ -64,7 +64,6 @@ where
     C: Service<T, Response: Lifecycle + Clone, Error: Into<BoxError>, Future: Send>
         + Clone
         + Send
-        + Sync
         + 'static,
 {
     type Service = Reconnect<C::Response>;

@@ -130,14 +130,13 @@ impl<R, C, L> Builder<R, C, L> {
     /// If called outside of a tokio runtime.
     pub fn start<T, S>(self) -> Replicas<S>
     where
-        T: Clone + fmt::Display + Send + Sync + 'static,
+        T: Clone + fmt::Display + Send + 'static,
         R: Resolver<T>,
         C: Service<T, Response: Lifecycle + Clone, Error: Into<BoxError>, Future: Send>
             + Clone
             + Send
-            + Sync
             + 'static,
-        L: Layer<C::Response, Service = S> + Clone + Send + Sync + 'static,
+        L: Layer<C::Response, Service = S> + Clone + Send + 'static,
         S: Clone + Send + Sync + 'static,
     {
         let first = match self.options.lazy {

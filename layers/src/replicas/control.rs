@@ -44,14 +44,13 @@ pub(super) struct Control<T, R, C, L, S> {
 
 impl<T, R, C, L, S> Control<T, R, C, L, S>
 where
-    T: Clone + fmt::Display + Send + Sync + 'static,
+    T: Clone + fmt::Display + Send + 'static,
     R: Resolver<T>,
     C: Service<T, Response: Lifecycle + Clone, Error: Into<BoxError>, Future: Send>
         + Clone
         + Send
-        + Sync
         + 'static,
-    L: Layer<C::Response, Service = S> + Clone + Send + Sync + 'static,
+    L: Layer<C::Response, Service = S> + Clone + Send + 'static,
     S: Clone + Send + Sync + 'static,
 {
     /// Runs until the set ends.
@@ -76,7 +75,10 @@ where
             let error = match self.resolver.resolve(version.as_ref()).await {
                 Ok(resolution) => match broken_contract(&self.resolver, &resolution) {
                     // From the first answer on nothing can be called; a later one is passed over.
-                    Some(error) if version.is_none() => return self.refuse(error).await,
+                    Some(error) if version.is_none() => {
+                        self.refuse(error);
+                        return pending().await;
+                    }
                     Some(error) => Some(error),
                     None if version.is_none() || resolution.version() != version.as_ref() => {
                         version = resolution.version().cloned();
@@ -107,12 +109,11 @@ where
         }
     }
 
-    /// Fails all calls; does not return.
-    async fn refuse(&self, error: Error) {
+    /// Fails all calls from here on.
+    fn refuse(&self, error: Error) {
         tracing::error!(target: "steeple::replicas", %error, "no call can succeed");
         self.shared
             .update(|table| table.refusal = Some(Arc::new(error)));
-        pending().await
     }
 
     /// Makes the set that of the resolver.
@@ -196,7 +197,7 @@ async fn watch_use<S>(shared: &Shared<S>, handle: &Weak<Handle<S>>) {
                 0 => member.stats().last_used(),
                 _ => now,
             });
-            used.max().unwrap_or(now)
+            used.fold(shared.waiting.last(), Instant::max)
         });
         if now >= used + limit {
             let Some(handle) = handle.upgrade() else {

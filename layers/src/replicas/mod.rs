@@ -93,4 +93,7 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{set::refused, snapshot::Snapshot};
+pub(crate) use self::{
+    set::{Demand, refused},
+    snapshot::Snapshot,
+};

@@ -31,6 +31,9 @@ pub(super) struct Handle<S> {
     wish: watch::Sender<Wish>,
 }
 
+/// Somebody who waits for a replica.
+pub(crate) struct Demand<S>(Arc<Shared<S>>);
+
 impl Replicas<()> {
     /// A set whose settings differ from the defaults, of services that are not known yet.
     pub fn builder<R, C>(resolver: R, connector: C) -> Builder<R, C> {
@@ -45,13 +48,9 @@ impl<S> Replicas<S> {
     /// If called outside of a tokio runtime.
     pub fn new<T, R, C>(resolver: R, connector: C) -> Self
     where
-        T: Clone + fmt::Display + Send + Sync + 'static,
+        T: Clone + fmt::Display + Send + 'static,
         R: Resolver<T>,
-        C: Service<T, Response = S, Error: Into<BoxError>, Future: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        C: Service<T, Response = S, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
         S: Lifecycle + Clone,
     {
         Replicas::builder(resolver, connector).start()
@@ -98,7 +97,7 @@ impl<S> Replicas<S> {
     /// and none is live: [`Kind::Unreachable`] with the last reason as the source. The set goes on trying all
     /// the same.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.demand();
+        let _demand = self.demand();
         let shared = self.shared();
         loop {
             let changed = shared.changed.notified();
@@ -132,16 +131,17 @@ impl<S> Replicas<S> {
         &self.shared().published
     }
 
-    /// Connects, if that was put off until a call.
-    pub(crate) fn demand(&self) {
-        let is_idle = |wish: &mut Wish| {
-            let idle = *wish == Wish::Idle;
-            if idle {
+    /// Connects, if that was put off, and keeps the set from being idle as long as the answer lives.
+    pub(crate) fn demand(&self) -> Demand<S> {
+        self.shared().waiting.begin();
+        self.handle.wish.send_if_modified(|wish| {
+            let is_idle = *wish == Wish::Idle;
+            if is_idle {
                 *wish = Wish::Run;
             }
-            idle
-        };
-        self.handle.wish.send_if_modified(is_idle);
+            is_idle
+        });
+        Demand(self.shared().clone())
     }
 
     /// What a call fails with that did not find a live replica.
@@ -173,15 +173,22 @@ impl<S: Clone> Replicas<S> {
 }
 
 impl<S> Handle<S> {
-    /// Lets the connections go until the next call.
+    /// Lets the connections go until the next call, unless one waits.
     pub(super) fn idle(&self) {
         self.wish.send_if_modified(|wish| {
-            let runs = *wish == Wish::Run;
-            if runs {
+            // One that begins to wait after this look finds the wish changed: both hold its lock.
+            let lets_go = *wish == Wish::Run && self.shared.waiting.is_empty();
+            if lets_go {
                 *wish = Wish::Idle;
             }
-            runs
+            lets_go
         });
+    }
+}
+
+impl<S> Drop for Demand<S> {
+    fn drop(&mut self) {
+        self.0.waiting.end();
     }
 }
 

@@ -1,9 +1,12 @@
 //! What the tasks of a set and its handles have in common.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{options::Options, snapshot::Snapshot, table::Table};
 
@@ -15,7 +18,16 @@ pub(super) struct Shared<S> {
     pub(super) published: Arc<Notify>,
     /// Rings when anything has changed.
     pub(super) changed: Notify,
+    pub(super) waiting: Waiting,
     table: Mutex<Table<S>>,
+}
+
+/// Who waits for a replica: as long as somebody does, the set is in use.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    count: AtomicUsize,
+    /// When somebody last stopped.
+    last: Mutex<Instant>,
 }
 
 /// What the handles of a set want of it. When all are dropped, its connections end in order.
@@ -36,6 +48,10 @@ impl<S> Shared<S> {
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             published: Arc::default(),
             changed: Notify::new(),
+            waiting: Waiting {
+                count: AtomicUsize::new(0),
+                last: Mutex::new(Instant::now()),
+            },
             table: Mutex::new(Table::new()),
         }
     }
@@ -43,6 +59,25 @@ impl<S> Shared<S> {
     /// Looks into the table.
     pub(super) fn read<R>(&self, look: impl FnOnce(&Table<S>) -> R) -> R {
         look(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Waiting {
+    pub(super) fn begin(&self) {
+        self.count.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn end(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.count.fetch_sub(1, SeqCst);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(SeqCst) == 0
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

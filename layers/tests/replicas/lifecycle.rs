@@ -254,6 +254,24 @@ async fn a_call_under_way_keeps_a_set_from_being_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_keeps_a_set_from_being_idle() {
+    let net = Net::default();
+    net.stop("a");
+    let replicas = Replicas::builder(Fixed::one("a"), net.clone())
+        .lazy()
+        .idle_timeout(Duration::from_secs(10))
+        .start();
+    sleep(Duration::from_secs(35)).await;
+    let mut client = client(&replicas);
+    let mut waiting = task::spawn(client.call(Call::default()));
+    assert_pending!(waiting.poll());
+    sleep(Duration::from_secs(60)).await;
+    assert_pending!(waiting.poll());
+    net.start("a");
+    assert_eq!(soon(waiting).await.unwrap(), "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_endpoint_is_reconnected_by_a_layer_over_its_connector() {
     let net = Net::default();
     net.stop("a");
