@@ -100,8 +100,7 @@ where
             };
             if let Some(error) = error {
                 tracing::warn!(target: "steeple::replicas", %error, "not resolved");
-                self.shared
-                    .update(|table| table.unresolved = Some(Arc::new(error)));
+                self.shared.update(|table| table.unresolved = Some(error));
             }
             failures += 1;
             let wait = Backoff::default().after(failures);
@@ -112,8 +111,7 @@ where
     /// Fails all calls from here on.
     fn refuse(&self, error: Error) {
         tracing::error!(target: "steeple::replicas", %error, "no call can succeed");
-        self.shared
-            .update(|table| table.refusal = Some(Arc::new(error)));
+        self.shared.update(|table| table.refusal = Some(error));
     }
 
     /// Makes the set that of the resolver.

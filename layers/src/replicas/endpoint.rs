@@ -168,7 +168,7 @@ fn eject<S: Clone>(shared: &Shared<S>, member: &Member) -> bool {
             Some(entry) => {
                 let failures = member.stats().failures();
                 let text = format!("{failures} calls in a row have failed");
-                entry.reason = Some(Arc::new(Error::new(Kind::Unavailable, text)));
+                entry.reason = Some(Error::new(Kind::Unavailable, text));
                 true
             }
             None => false,

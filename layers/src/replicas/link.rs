@@ -169,7 +169,7 @@ where
         self.shared.update(|table| {
             if let Some(entry) = table.entry(&self.member) {
                 entry.tried = true;
-                entry.reason = Some(Arc::new(error));
+                entry.reason = Some(error);
                 if entry.links.is_empty() {
                     entry.since = Instant::now();
                     entry.state = wait.map_or(State::GivenUp, |_| State::Waiting);

@@ -165,7 +165,7 @@ impl<S: Clone> Replicas<S> {
     pub async fn close(&self) {
         let closed = Error::new(Kind::Closed, "the replica set is closed");
         self.shared().update(|table| {
-            table.refusal.get_or_insert_with(|| Arc::new(closed));
+            table.refusal.get_or_insert(closed);
         });
         self.handle.wish.send_replace(Wish::Close);
         self.handle.wish.closed().await;
@@ -209,11 +209,11 @@ impl<S> fmt::Debug for Replicas<S> {
 }
 
 /// What a call fails with while the set takes none.
-pub(crate) fn refused(refusal: &Arc<Error>) -> Error {
+pub(crate) fn refused(refusal: &Error) -> Error {
     Error::new(refusal.kind(), refusal.message().to_owned()).with_source(refusal.clone())
 }
 
-fn unreachable(text: &'static str, reason: Option<Arc<Error>>) -> Error {
+fn unreachable(text: &'static str, reason: Option<Error>) -> Error {
     let error = Error::new(Kind::Unreachable, text).with_origin(Origin::Transport);
     match reason {
         Some(reason) => error.with_source(reason),

@@ -14,7 +14,7 @@ pub(crate) struct Snapshot<S> {
     pub(super) members: Box<[Member]>,
     pub(super) seats: Box<[Arc<Seat<S>>]>,
     /// Why no call can succeed, ever.
-    pub(super) refusal: Option<Arc<Error>>,
+    pub(super) refusal: Option<Error>,
 }
 
 /// A replica and its connections that are up, at least one.
@@ -52,7 +52,7 @@ impl<S> Snapshot<S> {
         &self.members
     }
 
-    pub(crate) fn refusal(&self) -> Option<&Arc<Error>> {
+    pub(crate) fn refusal(&self) -> Option<&Error> {
         self.refusal.as_ref()
     }
 

@@ -1,6 +1,6 @@
 //! What a replica set tells of its endpoints.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use tokio::time::Instant;
 
@@ -35,7 +35,7 @@ pub struct Status {
     pub(super) member: Member,
     pub(super) state: State,
     pub(super) since: Instant,
-    pub(super) reason: Option<Arc<Error>>,
+    pub(super) reason: Option<Error>,
 }
 
 impl Status {
@@ -55,7 +55,7 @@ impl Status {
     }
 
     /// Why it is not live: the last error of a dial, a connection or a call.
-    pub fn reason(&self) -> Option<&Arc<Error>> {
+    pub fn reason(&self) -> Option<&Error> {
         self.reason.as_ref()
     }
 

@@ -18,9 +18,9 @@ pub(super) struct Table<S> {
     /// Whether the resolver has answered.
     pub(super) resolved: bool,
     /// Why the resolver did not answer the last time.
-    pub(super) unresolved: Option<Arc<Error>>,
+    pub(super) unresolved: Option<Error>,
     /// Why no call can succeed, ever.
-    pub(super) refusal: Option<Arc<Error>>,
+    pub(super) refusal: Option<Error>,
     next: u64,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Entry<S> {
     pub(super) links: Vec<Link<S>>,
     pub(super) state: State,
     pub(super) since: Instant,
-    pub(super) reason: Option<Arc<Error>>,
+    pub(super) reason: Option<Error>,
     pub(super) health: Health,
     /// Whether a dial has failed since the endpoint is here.
     pub(super) tried: bool,
@@ -82,7 +82,7 @@ impl<S> Table<S> {
     }
 
     /// The last reason why one of them is not live.
-    pub(super) fn reason(&self) -> Option<Arc<Error>> {
+    pub(super) fn reason(&self) -> Option<Error> {
         let reasons = self.entries.iter().filter(|entry| entry.reason.is_some());
         let last = reasons.max_by_key(|entry| entry.since);
         last.and_then(|entry| entry.reason.clone())
@@ -119,7 +119,7 @@ impl<S: Clone> Table<S> {
     }
 
     /// The reason, if there are endpoints and none of them will be dialled again.
-    fn given_up(&self) -> Option<Arc<Error>> {
+    fn given_up(&self) -> Option<Error> {
         let over = |entry: &Entry<S>| entry.links.is_empty() && entry.state == State::GivenUp;
         let all = !self.entries.is_empty() && self.entries.iter().all(over);
         self.reason().filter(|_| all)
