@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steeple_layers::{
     Kind,
-    balance::{BalanceLayer, PeakEwma},
+    balance::{BalanceLayer, Choice, PeakEwma, pick_fn},
     replicas::Replicas,
 };
 use tokio::time::{Instant, sleep};
@@ -102,4 +102,25 @@ fn no_call_fails_for_an_endpoint_that_comes_or_goes_on_several_threads() {
     for caller in callers {
         runtime.block_on(caller).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_chosen_a_replica_that_goes_in_that_moment_calls_another() {
+    let (net, listed) = (Net::default(), Listed::new(&["a", "b"]));
+    let replicas = Replicas::new(listed.clone(), net.clone());
+    while replicas.replicas().len() < 2 {
+        sleep(MS).await;
+    }
+    let pick = pick_fn(move |members, _| {
+        if members.len() == 2 {
+            listed.set(&["b"]);
+            while net.open("a") > 0 {
+                std::thread::yield_now();
+            }
+        }
+        Choice::Member(0)
+    });
+    let mut client = BalanceLayer::new(pick).layer(replicas);
+    let call = tokio::task::spawn_blocking(move || client.call(Call::default()));
+    assert_eq!(call.await.unwrap().await.unwrap(), "b");
 }
