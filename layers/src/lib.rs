@@ -36,38 +36,40 @@
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod balance;
 pub mod catch_panic;
 pub mod fault;
 pub mod inherit;
 pub mod log;
+pub mod replicas;
+pub mod resolve;
 pub mod retry;
 #[cfg(feature = "test")]
 pub mod test;
 pub mod timeout;
 
 mod backoff;
-pub mod balance;
 mod carry;
 mod context;
 mod error;
 mod lifecycle;
 mod method;
-mod timer;
 mod mix;
-pub mod replicas;
-pub mod resolve;
+mod timer;
 
 pub use self::{
     backoff::Backoff,
+    balance::{BalanceLayer, ReconnectLayer},
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
     fault::FaultLayer,
     inherit::InheritLayer,
-    log::LogLayer,
     lifecycle::Lifecycle,
+    log::LogLayer,
     method::Method,
+    replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,
 };

@@ -1,6 +1,5 @@
 //! Where layers from elsewhere meet what this crate knows.
 
-pub use steeple_layers::{balance, replicas, resolve};
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
 
 use crate::{BoxError, Error, Execution, Kind};

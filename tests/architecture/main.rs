@@ -67,7 +67,10 @@ const LAYERS: Table = &[
     ),
     ("lifecycle", &["error"]),
     ("resolve", &["error", "mix"]),
-    ("replicas", &["backoff", "error", "lifecycle", "mix", "resolve"]),
+    (
+        "replicas",
+        &["backoff", "error", "lifecycle", "mix", "resolve"],
+    ),
     (
         "balance",
         &[

@@ -7,8 +7,8 @@ use tower_service::Service;
 
 use super::{Balance, BalanceLayer, Choice, Pick};
 use crate::{
-    BoxError, Context, Lifecycle,
-    replicas::{Backoff, Member, Replicas},
+    Backoff, BoxError, Context, Lifecycle,
+    replicas::{Member, Replicas},
     resolve::Fixed,
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub struct ReconnectLayer<T> {
     target: T,
     backoff: Backoff,
+    dial_limit: Option<u32>,
     fail_fast: bool,
 }
 
@@ -37,14 +38,22 @@ impl<T> ReconnectLayer<T> {
         Self {
             target,
             backoff: Backoff::default(),
+            dial_limit: None,
             fail_fast: false,
         }
     }
 
-    /// How long to wait before another dial, and how often to try. Default: 10 ms growing to 1 s, for ever.
+    /// How long to wait before another dial. Default: 10 ms growing to 1 s.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// How many dials in a row may fail before there are no more, and calls fail at once. Default: `None`.
+    #[must_use]
+    pub fn dial_limit(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.dial_limit = failures.into();
         self
     }
 
@@ -71,7 +80,10 @@ where
     fn layer(&self, connector: C) -> Self::Service {
         let resolver = Fixed::one(self.target.clone());
         let builder = Replicas::builder(resolver, connector);
-        let replicas = builder.backoff(self.backoff.clone()).start();
+        let replicas = builder
+            .backoff(self.backoff)
+            .dial_limit(self.dial_limit)
+            .start();
         BalanceLayer::new(Only {})
             .fail_fast(self.fail_fast)
             .layer(replicas)

@@ -8,12 +8,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Backoff, Ejection, Replicas,
+    Ejection, Replicas,
     control::Control,
     options::Options,
     shared::{Shared, Wish},
 };
-use crate::{BoxError, Lifecycle, resolve::Resolver};
+use crate::{Backoff, BoxError, Lifecycle, resolve::Resolver};
 
 /// Makes [`Replicas`].
 ///
@@ -90,10 +90,17 @@ impl<R, C, L> Builder<R, C, L> {
         self
     }
 
-    /// How long to wait before another dial. Default: 10 ms growing to 1 s, without a limit. A connection
-    /// that lasted longer than the longest wait starts it anew.
+    /// How long to wait before another dial. Default: 10 ms growing to 1 s, of which half is chance. A
+    /// connection that lasted longer than the longest wait starts it anew.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.options.backoff = backoff;
+        self
+    }
+
+    /// How many dials in a row may fail before an endpoint is given up, until it is listed anew. When all are
+    /// given up, calls fail at once. Default: `None`, never.
+    pub fn dial_limit(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.options.dial_limit = failures.into();
         self
     }
 

@@ -20,14 +20,13 @@ use super::{
     Member,
     endpoint::{Endpoint, Kept},
     link::{Link, Order},
-    options::Backoff,
     set::Handle,
     shared::{Shared, Wish},
     stats::Stats,
     table::Entry,
 };
 use crate::{
-    BoxError, Error, Kind, Lifecycle,
+    Backoff, BoxError, Error, Kind, Lifecycle,
     resolve::{Resolution, Resolver, Target, Version},
 };
 
@@ -102,9 +101,8 @@ where
                 tracing::warn!(target: "steeple::replicas", %error, "not resolved");
                 self.shared.update(|table| table.unresolved = Some(error));
             }
-            failures += 1;
-            let wait = Backoff::default().after(failures);
-            sleep(wait.unwrap_or_default()).await;
+            sleep(Backoff::default().wait(failures, fastrand::u64(..))).await;
+            failures = failures.saturating_add(1);
         }
     }
 

@@ -136,13 +136,13 @@ async fn judge<S: Clone>(shared: &Shared<S>, member: &Member) {
             stats.forgive();
             continue;
         }
-        let mut times = 1;
+        let mut times = 0;
         loop {
             tokio::select! {
                 biased;
                 // A new connection is a new start.
                 passed = stats.verdict() => if passed { break },
-                () = sleep(ejection.after_ejections(times)) => {}
+                () = sleep(ejection.time.wait(times, fastrand::u64(..))) => {}
             }
             stats.gate.open_for_one();
             set_health(shared, member, Health::Probing);

@@ -61,7 +61,7 @@ where
 {
     /// Keeps the connection until it is ordered to end.
     pub(super) async fn keep(mut self) {
-        let mut failures = 0;
+        let mut failures = 0_u32;
         loop {
             let awaited = self.orders.wait_for(|order| *order != Order::Idle).await;
             if !awaited.is_ok_and(|order| *order == Order::Run) {
@@ -77,7 +77,7 @@ where
                     let since = Instant::now();
                     let end = self.serve(&endpoint).await;
                     // One that was lost right away counts as another failed dial.
-                    if since.elapsed() >= self.shared.options.backoff.most() {
+                    if since.elapsed() >= self.shared.options.backoff.max() {
                         failures = 0;
                     }
                     let error = self.down(&endpoint, end);
@@ -89,8 +89,12 @@ where
                 }
                 Err(error) => error,
             };
-            failures += 1;
-            let wait = self.shared.options.backoff.after(failures);
+            let options = &self.shared.options;
+            let is_last = options
+                .dial_limit
+                .is_some_and(|limit| failures >= limit.saturating_sub(1));
+            let wait = (!is_last).then(|| options.backoff.wait(failures, fastrand::u64(..)));
+            failures = failures.saturating_add(1);
             self.failed(error, wait);
             tokio::select! {
                 biased;

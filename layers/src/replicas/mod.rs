@@ -62,7 +62,7 @@
 //! |---|---|---|
 //! | connections to an endpoint | 1, at once | [`Builder::connections`], [`Builder::lazy`] |
 //! | a handshake | 10 s | [`Builder::handshake_timeout`] |
-//! | the wait before another dial | 10 ms growing to 1 s, half of it by chance | [`Builder::backoff`] |
+//! | the wait before another dial | 10 ms growing to 1 s, half of it by chance | [`Builder::backoff`], [`Builder::dial_limit`] |
 //! | ejection | after 5 failures in a row, for 5 s growing to 300 s, of at most half | [`Builder::ejection`] |
 //! | what a failure counts as | a second | [`Builder::failure_penalty`] |
 //! | pings, idle timeout, slow start, zone | none | [`Builder`] |
@@ -88,7 +88,7 @@ pub use self::{
     builder::Builder,
     changes::Changes,
     member::Member,
-    options::{Backoff, Ejection},
+    options::Ejection,
     replica::{Replica, ReplicaFuture},
     set::Replicas,
     status::{State, Status},

@@ -3,14 +3,14 @@
 use std::{error::Error as _, time::Duration};
 
 use steeple_layers::{
-    Execution, Kind,
-    balance::{BalanceLayer, Choice, pick_fn},
-    replicas::{Backoff, Replicas},
+    Execution, Kind, RetryLayer, RetryPolicy,
+    balance::{BalanceLayer, Choice, Random, pick_fn},
+    replicas::{Ejection, Replicas},
     resolve::Fixed,
 };
 use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
-use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
 
 use crate::support::{
     Behaviour, Call, Client, Fake, Listed, MS, Net, answer, call, client, client_by, settle, soon,
@@ -172,10 +172,9 @@ async fn a_layer_lies_over_each_replica_and_a_call_waits_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_set_that_gave_up_fails_its_calls_at_once() {
-    let limit = Backoff::default().limit(3);
     let net = down("a");
     let replicas: Replicas<Fake> = Replicas::builder(Fixed::one("a"), net.clone())
-        .backoff(limit)
+        .dial_limit(3)
         .start();
     let mut client = client(&replicas);
     let error = soon(call(&mut client, Call::default())).await.unwrap_err();
@@ -201,4 +200,33 @@ async fn a_clone_sees_who_came_and_who_went() {
         (answer(&mut one).await, answer(&mut other).await),
         ("b".into(), "b".into())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_tried_again_goes_to_another_replica() {
+    fastrand::seed(1);
+    let net = Net::default();
+    for name in ["a", "b", "c"] {
+        net.behave(name, Behaviour::Fail(Kind::Unavailable));
+    }
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let replicas: Replicas<Fake> = Replicas::builder(Fixed::new(names).unwrap(), net.clone())
+        .ejection(Ejection::never())
+        .start();
+    settle().await;
+    let mut client = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::until_deadline()))
+        .layer(BalanceLayer::new(Random::default()))
+        .service(replicas);
+    for _ in 0..200 {
+        let failed = || ["a", "b", "c"].map(|name| net.calls(name));
+        let before = failed();
+        client
+            .call(Call::within(Duration::from_secs(60)))
+            .await
+            .unwrap();
+        for (before, after) in before.into_iter().zip(failed()) {
+            assert!(after - before <= 1);
+        }
+    }
 }

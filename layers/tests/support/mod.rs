@@ -15,7 +15,7 @@ use std::{
 };
 
 use steeple_layers::{
-    Carry, Context, Error, Execution, Kind, Lifecycle, Origin,
+    Carry, Context, Error, Execution, Kind, Lifecycle, Origin, Replay,
     balance::{Balance, BalanceLayer, PeakEwma, Pick},
     replicas::{Replicas, State},
     resolve::{Resolution, Resolver, Target, Version},
@@ -42,6 +42,12 @@ impl Carry for Call {
 
     fn cx_mut(&mut self) -> &mut Context {
         &mut self.0
+    }
+}
+
+impl Replay for Call {
+    fn replay(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 
