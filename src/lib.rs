@@ -51,7 +51,7 @@
 //! | [`client`] | calling | [`Client`], with values; [`Batch`], calls that leave together; [`Channel`], one connection; [`Connector`], which makes them |
 //! | [`server`] | serving | [`Server`], the accept loop; [`ServerHandle`], which watches and stops it |
 //! | [`router`] | method name → handler | [`Router`], what a [`Handler`](router::Handler) is, and its arguments |
-//! | [`layers`] | policy | deadlines, retries, logging and more; [`from_tower`], by which tower's layers and ours understand each other |
+//! | [`layers`] | policy | [`replicas`](layers::replicas), endpoints kept connected, and [`balance`](layers::balance), which of them is called; deadlines, retries, logging and more; [`from_tower`], by which tower's layers and ours understand each other |
 //! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
 //! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
@@ -142,6 +142,7 @@
 //! | `msgpack` | | values as MessagePack |
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
+//! | `dns` | | replicas found by [DNS](layers::resolve) |
 //! | `test` | | the network in memory with seeded faults, `transport::mem`; the probe of layers, `test` |
 
 pub mod client;
@@ -158,7 +159,8 @@ pub mod wire;
 #[cfg(feature = "test")]
 pub use steeple_layers::test;
 pub use steeple_layers::{
-    Application, AsError, BoxError, Carry, Context, Error, Execution, Kind, Method, Origin, Replay,
+    Application, AsError, BoxError, Carry, Context, Error, Execution, Kind, Lifecycle, Method,
+    Origin, Replay,
 };
 
 pub use self::{

@@ -37,6 +37,11 @@ impl Backoff {
         }
     }
 
+    /// The longest wait.
+    pub fn max(&self) -> Duration {
+        self.max
+    }
+
     /// How much longer each wait is than the one before; 1 and anything below keep them equal.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {

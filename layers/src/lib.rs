@@ -9,6 +9,15 @@
 //! | which method, until when, which attempt? | [`Context`], carried by a request that is [`Carry`] |
 //! | may I send it again? | [`Replay`] and [`Execution`] |
 //! | what went wrong, where, and did it run? | [`Error`], found in any service's error by [`AsError`] |
+//! | is the connection there, and idle? | [`Lifecycle`] |
+//!
+//! And the policies that stand on it:
+//!
+//! | module | is |
+//! |---|---|
+//! | [`balance`] | the replica of each call: the layer and its pickers |
+//! | [`replicas`] | endpoints that are kept connected |
+//! | [`resolve`] | where they are |
 //!
 //! On that stand the layers:
 //!
@@ -27,10 +36,13 @@
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod balance;
 pub mod catch_panic;
 pub mod fault;
 pub mod inherit;
 pub mod log;
+pub mod replicas;
+pub mod resolve;
 pub mod retry;
 #[cfg(feature = "test")]
 pub mod test;
@@ -40,19 +52,24 @@ mod backoff;
 mod carry;
 mod context;
 mod error;
+mod lifecycle;
 mod method;
+mod mix;
 mod timer;
 
 pub use self::{
     backoff::Backoff,
+    balance::{BalanceLayer, ReconnectLayer},
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
     fault::FaultLayer,
     inherit::InheritLayer,
+    lifecycle::Lifecycle,
     log::LogLayer,
     method::Method,
+    replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,
 };

@@ -18,6 +18,7 @@ mod channel;
 mod connector;
 mod issue;
 mod item;
+mod lifecycle;
 mod payload;
 mod reconnect;
 mod stack;

@@ -67,8 +67,9 @@ mod describe;
 mod from_tower;
 
 pub use steeple_layers::{
-    Backoff, CatchPanicLayer, FaultLayer, InheritLayer, LogLayer, RetryLayer, RetryPolicy,
-    TimeoutLayer, catch_panic, fault, inherit, log, retry, timeout,
+    Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, InheritLayer, LogLayer, ReconnectLayer,
+    Replicas, RetryLayer, RetryPolicy, TimeoutLayer, balance, catch_panic, fault, inherit, log,
+    replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

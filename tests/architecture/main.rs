@@ -48,6 +48,7 @@ const LAYERS: Table = &[
     ("backoff", &[]),
     ("timer", &[]),
     ("method", &[]),
+    ("mix", &[]),
     ("error", &[]),
     ("context", &["method"]),
     ("carry", &["context", "method"]),
@@ -63,6 +64,25 @@ const LAYERS: Table = &[
     (
         "retry",
         &["backoff", "carry", "context", "error", "method", "timer"],
+    ),
+    ("lifecycle", &["error"]),
+    ("resolve", &["error", "mix"]),
+    (
+        "replicas",
+        &["backoff", "error", "lifecycle", "mix", "resolve"],
+    ),
+    (
+        "balance",
+        &[
+            "backoff",
+            "context",
+            "carry",
+            "error",
+            "lifecycle",
+            "mix",
+            "resolve",
+            "replicas",
+        ],
     ),
 ];
 

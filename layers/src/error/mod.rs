@@ -36,6 +36,7 @@ struct Inner {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     application: Option<Application>,
+    out_of_time: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -63,6 +64,7 @@ impl Error {
             message: message.into(),
             retry_after: None,
             application: None,
+            out_of_time: false,
             source: None,
         }))
     }
@@ -117,9 +119,10 @@ impl Error {
         self.0.application.as_ref()
     }
 
-    /// Whether time ran out. For any other question compare the [kind](Self::kind).
+    /// Whether time ran out: of the kind [`Kind::Timeout`], or of another that was found
+    /// [out of time](Self::out_of_time). For any other question compare the [kind](Self::kind).
     pub fn is_timeout(&self) -> bool {
-        self.kind() == Kind::Timeout
+        self.kind() == Kind::Timeout || self.0.out_of_time
     }
 
     /// The same error, found by `origin`.
@@ -140,6 +143,14 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// The same error, of a call that had to end since its time was over: it kept its kind, which tells what it
+    /// was waiting for, and [is a timeout](Self::is_timeout) too.
+    #[must_use]
+    pub fn out_of_time(mut self) -> Self {
+        self.0.out_of_time = true;
         self
     }
 

@@ -1,0 +1,215 @@
+//! The layer and its service.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::{ArcSwap, Cache};
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{BalanceFuture, Choice, PeakEwma, Pick};
+use crate::{
+    AsError, Carry, Error, Kind,
+    replicas::{Replica, ReplicaFuture, Replicas, Snapshot, refused},
+};
+
+/// Makes a service of [`Replicas`]: each call goes to the one that a [`Pick`] chooses.
+#[derive(Debug)]
+pub struct BalanceLayer<P = PeakEwma> {
+    pick: Arc<P>,
+    fail_fast: bool,
+}
+
+/// The service of [`BalanceLayer`]. A cheap `Clone`, always ready.
+///
+/// A call without a live replica waits for one until its [deadline](crate::Context::deadline), or fails at
+/// once if it [fails fast](crate::Context::is_fail_fast).
+///
+/// # Errors
+/// [`Kind::Unreachable`], not sent, if there was no live replica in time; the source is the last reason why
+/// one is not live, and [`is_timeout`](Error::is_timeout) says whether the deadline has passed.
+/// [`Kind::Closed`] if the set is closed. All else comes from the replica.
+pub struct Balance<S, P = PeakEwma> {
+    replicas: Replicas<S>,
+    snapshot: Cache<Arc<ArcSwap<Snapshot<S>>>, Arc<Snapshot<S>>>,
+    /// Of the snapshot of that version, as far as they were called: own clones, so that a connection can keep
+    /// from one call to the next what it uses again.
+    called: Vec<Option<Replica<S>>>,
+    version: u64,
+    pick: Arc<P>,
+    fail_fast: bool,
+}
+
+/// What became of the choice of a replica.
+pub(super) enum Dispatch<F, Req> {
+    Called(F),
+    Failed(Error),
+    /// There is none for now.
+    Wait(Req),
+}
+
+impl<P: Pick> BalanceLayer<P> {
+    /// Balances by `pick`, which all services of this layer share.
+    pub fn new(pick: P) -> Self {
+        Self {
+            pick: Arc::new(pick),
+            fail_fast: false,
+        }
+    }
+
+    /// Whether calls fail at once if there is no live replica, those too that do not ask for it. Default: they
+    /// wait until their deadline.
+    #[must_use]
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+}
+
+impl Default for BalanceLayer {
+    fn default() -> Self {
+        Self::new(PeakEwma::default())
+    }
+}
+
+impl<S, P: Pick> Layer<Replicas<S>> for BalanceLayer<P> {
+    type Service = Balance<S, P>;
+
+    fn layer(&self, replicas: Replicas<S>) -> Balance<S, P> {
+        Balance {
+            snapshot: Cache::new(replicas.snapshot().clone()),
+            replicas,
+            called: Vec::new(),
+            version: 0,
+            pick: self.pick.clone(),
+            fail_fast: self.fail_fast,
+        }
+    }
+}
+
+impl<S, P> Balance<S, P> {
+    /// The set below.
+    pub fn replicas(&self) -> &Replicas<S> {
+        &self.replicas
+    }
+}
+
+impl<S, P: Pick> Balance<S, P> {
+    /// Calls a replica of the newest snapshot.
+    pub(super) fn dispatch<Req>(
+        &mut self,
+        mut request: Req,
+        started: Instant,
+    ) -> Dispatch<ReplicaFuture<S, Req>, Req>
+    where
+        S: Service<Req, Error: AsError> + Clone,
+        Req: Carry,
+    {
+        let snapshot = self.snapshot.load();
+        let members = snapshot.members();
+        if let Some(refusal) = snapshot.refusal() {
+            return Dispatch::Failed(refused(refusal));
+        }
+        if members.is_empty() {
+            return Dispatch::Wait(request);
+        }
+        let picked = match self.pick.pick(members, request.cx()) {
+            Choice::Member(place) if place < members.len() => place,
+            Choice::Member(place) => {
+                let count = members.len();
+                let text = format!("the picker chose place {place} of {count} members");
+                return Dispatch::Failed(Error::new(Kind::Internal, text));
+            }
+            Choice::Wait => return Dispatch::Wait(request),
+            Choice::Fail(error) => return Dispatch::Failed(error),
+        };
+        if self.version != snapshot.version() {
+            self.version = snapshot.version();
+            self.called.clear();
+            self.called.resize_with(members.len(), || None);
+        }
+        // One that takes no call after all, since it is about to go or is on probation, passes it on.
+        for place in (picked..members.len()).chain(0..picked) {
+            let replica = self.called[place].get_or_insert_with(|| snapshot.replica(place));
+            match replica.dispatch(request, started) {
+                Ok(future) => return Dispatch::Called(future),
+                Err(back) => request = back,
+            }
+        }
+        Dispatch::Wait(request)
+    }
+}
+
+impl<S, P, Req> Service<Req> for Balance<S, P>
+where
+    S: Service<Req> + Clone,
+    S::Error: From<Error> + AsError,
+    P: Pick,
+    Req: Carry,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BalanceFuture<S, P, Req>;
+
+    /// Always ready, and reserves nothing: a clone that is ready and idle is in nobody's way.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Req) -> BalanceFuture<S, P, Req> {
+        let cx = request.cx_mut();
+        if cx.seed() == 0 {
+            cx.set_seed(fastrand::u64(1..));
+        }
+        // Those above share one clock read; a repeat comes later than that.
+        let started = match cx.attempt() {
+            0 => cx.start(),
+            _ => Instant::now(),
+        };
+        match self.dispatch(request, started) {
+            Dispatch::Called(future) => BalanceFuture::called(future),
+            Dispatch::Failed(error) => BalanceFuture::failed(error),
+            Dispatch::Wait(request) if self.fail_fast || request.cx().is_fail_fast() => {
+                drop(self.replicas.demand());
+                BalanceFuture::failed(self.replicas.unreachable("no replica is live"))
+            }
+            Dispatch::Wait(request) => BalanceFuture::waiting(self.clone(), request),
+        }
+    }
+}
+
+impl<P> Clone for BalanceLayer<P> {
+    fn clone(&self) -> Self {
+        Self {
+            pick: self.pick.clone(),
+            fail_fast: self.fail_fast,
+        }
+    }
+}
+
+impl<S, P> Clone for Balance<S, P> {
+    fn clone(&self) -> Self {
+        Self {
+            replicas: self.replicas.clone(),
+            snapshot: self.snapshot.clone(),
+            called: Vec::new(),
+            version: 0,
+            pick: self.pick.clone(),
+            fail_fast: self.fail_fast,
+        }
+    }
+}
+
+impl<S, P: fmt::Debug> fmt::Debug for Balance<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balance")
+            .field("replicas", &self.replicas)
+            .field("pick", &self.pick)
+            .field("fail_fast", &self.fail_fast)
+            .finish_non_exhaustive()
+    }
+}

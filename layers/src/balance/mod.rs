@@ -1,0 +1,80 @@
+//! The replica of each call.
+//!
+//! [`BalanceLayer`] makes a service of [`Replicas`](crate::replicas::Replicas) by a [`Pick`]. There is no worker
+//! and no buffer: each clone looks at the newest snapshot, picks, and calls its own handle of the replica.
+//!
+//! ```
+//! use std::fmt::Display;
+//!
+//! use steeple_layers::{
+//!     BoxError, Error, Lifecycle,
+//!     balance::{Balance, BalanceLayer, PeakEwma},
+//!     replicas::Replicas,
+//!     resolve::Fixed,
+//! };
+//! use tower::{Layer, Service};
+//!
+//! /// A client of two servers, of whatever connections.
+//! fn client<C, E>(connector: C) -> Result<Balance<E, PeakEwma>, Error>
+//! where
+//!     C: Service<&'static str, Response = E, Error: Into<BoxError>, Future: Send>,
+//!     C: Clone + Send + Sync + 'static,
+//!     E: Lifecycle + Clone,
+//! {
+//!     let resolver = Fixed::new(["tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000"])?;
+//!     let replicas = Replicas::new(resolver, connector);
+//!     Ok(BalanceLayer::new(PeakEwma::default()).layer(replicas))
+//! }
+//! ```
+//!
+//! # Pickers
+//!
+//! | picker | a call goes to | another attempt goes to |
+//! |---|---|---|
+//! | [`PeakEwma`], the default | the better of two by latency × pending calls | the better of two others |
+//! | [`LeastOfTwo`] | the better of two by pending calls | the better of two others |
+//! | [`LeastPending`] | the best of all by pending calls | the better of two, perhaps the same again |
+//! | [`Random`] | any | another |
+//! | [`RoundRobin`] | the next | the one after |
+//! | [`WeightedRoundRobin`] | the next, as often as its weight says | the one after |
+//! | [`ConsistentHash`] | that of its [shard key](crate::Context::shard_key), unless overloaded | the next for that key |
+//! | [`pick_fn`] | whatever a function says | that too |
+//! | [`Stateful`] | whatever a [`Balancer`] with a state says | that too |
+//!
+//! "Another" holds while the snapshot is the same and has replicas that were not tried. It takes no
+//! memory: the order in which a call tries replicas is a [`Permutation`] that follows from its
+//! [seed](crate::Context::seed), and each attempt takes its own part of it. Whoever repeats a call has to give all
+//! its attempts one seed and count them. Chance comes from `fastrand`, which a test can seed.
+//!
+//! Some things are no pickers but settings of the replicas, since they concern who is there at all: ejection,
+//! slow start, zones and priorities in [`Builder`](crate::replicas::Builder), and
+//! [`Subset`](crate::resolve::Subset).
+//!
+//! # Other balancers
+//!
+//! Whatever is a `Layer<Replicas<S>>` can take the place of `BalanceLayer`;
+//! [`Replicas::replicas`](crate::replicas::Replicas::replicas) and
+//! [`Replicas::changes`](crate::replicas::Replicas::changes) give it the replicas, each a service that counts its
+//! calls. The changes are a `Discover` of services with `Load`, so tower's `p2c::Balance` works over them.
+
+mod consistent_hash;
+mod future;
+mod in_turn;
+mod layer;
+mod p2c;
+mod permutation;
+mod pick;
+mod reconnect;
+mod stateful;
+
+pub use self::{
+    consistent_hash::ConsistentHash,
+    future::BalanceFuture,
+    in_turn::{RoundRobin, WeightedRoundRobin},
+    layer::{Balance, BalanceLayer},
+    p2c::{LeastOfTwo, LeastPending, PeakEwma, Random},
+    permutation::Permutation,
+    pick::{Choice, Pick, PickFn, pick_fn},
+    reconnect::{Only, Reconnect, ReconnectLayer},
+    stateful::{Balancer, Stateful},
+};

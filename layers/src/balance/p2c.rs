@@ -1,0 +1,82 @@
+//! The better of two.
+
+use tokio::time::Instant;
+
+use super::{Choice, Permutation, Pick};
+use crate::{Context, replicas::Member};
+
+/// Takes the cheaper of two replicas chosen at random, by latency and pending calls: the default.
+///
+/// The cost is a moving average of latencies that follows a slow call at once, times the pending calls, by
+/// weight. A failed call counts as a slow one, so that a replica that refuses everything does not look like
+/// the fastest. Two choices are nearly as good as all, and no replica is flooded by everybody at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeakEwma {}
+
+/// Takes the replica with the fewer pending calls, by weight, of two chosen at random.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeastOfTwo {}
+
+/// Takes the replica with the fewest pending calls, by weight, of all.
+///
+/// It looks at every replica for each call, and where many clients do that at once, they flood the one that is
+/// idle. Another attempt is as with [`LeastOfTwo`], and can meet the replica of the first again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeastPending {}
+
+/// Takes a replica by chance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Random {}
+
+impl Pick for PeakEwma {
+    fn pick(&self, members: &[Member], cx: &Context) -> Choice {
+        better_of_two(members, cx, Member::cost)
+    }
+}
+
+impl Pick for LeastOfTwo {
+    fn pick(&self, members: &[Member], cx: &Context) -> Choice {
+        better_of_two(members, cx, Member::crowd)
+    }
+}
+
+impl Pick for LeastPending {
+    fn pick(&self, members: &[Member], cx: &Context) -> Choice {
+        if cx.attempt() > 0 {
+            return better_of_two(members, cx, Member::crowd);
+        }
+        let now = now(cx);
+        let first = Permutation::of(cx, members.len()).place(0);
+        // From a random place on, so that of equals each has its turn.
+        let places = (first..members.len()).chain(0..first);
+        let crowds = places.map(|place| (place, members[place].crowd(now)));
+        let least = crowds.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        Choice::Member(least.map_or(first, |(place, _)| place))
+    }
+}
+
+impl Pick for Random {
+    fn pick(&self, members: &[Member], cx: &Context) -> Choice {
+        Choice::Member(Permutation::of(cx, members.len()).place(cx.attempt() as usize))
+    }
+}
+
+/// Of the pair that belongs to the attempt, the one where `cost` is less.
+pub(super) fn better_of_two(
+    members: &[Member],
+    cx: &Context,
+    cost: fn(&Member, Instant) -> f32,
+) -> Choice {
+    let (one, other) = Permutation::of(cx, members.len()).pair(cx.attempt());
+    if one == other {
+        return Choice::Member(one);
+    }
+    let now = now(cx);
+    let other_is_better = cost(&members[other], now) < cost(&members[one], now);
+    Choice::Member(if other_is_better { other } else { one })
+}
+
+/// When the call began, which is near enough.
+fn now(cx: &Context) -> Instant {
+    cx.started().unwrap_or_else(Instant::now)
+}

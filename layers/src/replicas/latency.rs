@@ -1,0 +1,133 @@
+//! How long the calls of a replica take, lately.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// A peak-sensitive moving average of latencies: it follows a slow call at once and forgets it over
+/// [`MEMORY`], whether or not there are calls.
+///
+/// One word, so that the average and its age are always of the same moment: nanoseconds as `f32` above,
+/// milliseconds of the owner's clock below.
+#[derive(Debug)]
+pub(super) struct Latency(AtomicU64);
+
+/// In this time an average falls to a third of what it was, if nothing is added. Long enough to bridge the
+/// pauses between calls, short enough to give a replica that was slow a new chance within a minute.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// No call is known to be faster, so that the number of pending calls counts for a replica without history.
+const LEAST: f32 = 1_000.0;
+
+impl Latency {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(pack(LEAST, 0)))
+    }
+
+    /// The average at `now`, in nanoseconds.
+    pub(super) fn estimate(&self, now: u32) -> f32 {
+        let (average, at) = unpack(self.0.load(Relaxed));
+        (average * fade(at, now)).max(LEAST)
+    }
+
+    /// Adds a call that took `sample` and ended at `now`.
+    pub(super) fn add(&self, sample: Duration, now: u32) {
+        let sample = sample.as_nanos() as f32;
+        self.update(|average, at| {
+            if sample >= average {
+                (sample, now)
+            } else {
+                let fade = fade(at, now);
+                (average * fade + sample * (1.0 - fade), now)
+            }
+        });
+    }
+
+    /// Adds what is known of a call that was given up: it would have taken longer than `sample`.
+    pub(super) fn add_at_least(&self, sample: Duration, now: u32) {
+        let sample = sample.as_nanos() as f32;
+        self.update(|average, at| {
+            let faded = average * fade(at, now);
+            if sample > faded {
+                (sample, now)
+            } else {
+                (average, at)
+            }
+        });
+    }
+
+    fn update(&self, step: impl Fn(f32, u32) -> (f32, u32)) {
+        let packed = |word| {
+            let (average, at) = unpack(word);
+            let (average, at) = step(average, at);
+            Some(pack(average.max(LEAST), at))
+        };
+        // It always has something to set.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, packed);
+    }
+}
+
+/// How much of an average of `at` is left at `now`.
+fn fade(at: u32, now: u32) -> f32 {
+    // The clock wraps after 49 days; and of two callers, the later may be the first to arrive here.
+    let elapsed = now.wrapping_sub(at).cast_signed();
+    if elapsed <= 0 {
+        return 1.0;
+    }
+    (-(elapsed as f32) / MEMORY.as_millis() as f32).exp()
+}
+
+fn pack(average: f32, at: u32) -> u64 {
+    u64::from(average.to_bits()) << 32 | u64::from(at)
+}
+
+fn unpack(word: u64) -> (f32, u32) {
+    (f32::from_bits((word >> 32) as u32), word as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_slow_call_counts_at_once_and_is_forgotten_over_time() {
+        let latency = Latency::new();
+        latency.add(MS, 0);
+        latency.add(100 * MS, 1);
+        assert_eq!(latency.estimate(1), 1e8);
+        let later = latency.estimate(10_001);
+        assert!((0.36e8..0.37e8).contains(&later), "{later}");
+        assert_eq!(latency.estimate(u32::MAX / 2), LEAST);
+    }
+
+    #[test]
+    fn fast_calls_pull_an_average_down_by_the_time_they_stand_for() {
+        let latency = Latency::new();
+        latency.add(100 * MS, 0);
+        for now in 1..=10_000 {
+            latency.add(MS, now);
+        }
+        let average = latency.estimate(10_000);
+        assert!((3.6e7..3.8e7).contains(&average), "{average}");
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_can_only_raise_the_average() {
+        let latency = Latency::new();
+        latency.add(10 * MS, 0);
+        latency.add_at_least(MS, 1);
+        assert_eq!(latency.estimate(0), 1e7);
+        latency.add_at_least(20 * MS, 2);
+        assert_eq!(latency.estimate(2), 2e7);
+    }
+
+    #[test]
+    fn a_clock_that_seems_to_run_back_changes_nothing() {
+        let latency = Latency::new();
+        latency.add(10 * MS, 1_000);
+        assert_eq!(latency.estimate(500), 1e7);
+    }
+}

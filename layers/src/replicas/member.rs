@@ -1,0 +1,142 @@
+//! A replica as a picker sees it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{options::Options, stats::Stats};
+use crate::{mix, resolve::Attributes};
+
+/// A replica that can be called: where it is, and how it does. Cheap to clone.
+#[derive(Clone)]
+pub struct Member {
+    address: Arc<str>,
+    hash: u64,
+    attributes: Attributes,
+    stats: Arc<Stats>,
+}
+
+impl Member {
+    /// A member of no set, without history, to test a picker with.
+    pub fn new(address: impl Into<Arc<str>>) -> Self {
+        Self::with(
+            address.into(),
+            Attributes::default(),
+            Arc::new(Stats::new(&Options::default())),
+        )
+    }
+
+    pub(super) fn with(address: Arc<str>, attributes: Attributes, stats: Arc<Stats>) -> Self {
+        Self {
+            hash: mix::hash(&address),
+            address,
+            attributes,
+            stats,
+        }
+    }
+
+    /// The same replica, with other attributes.
+    pub(super) fn with_attributes(&self, attributes: Attributes) -> Self {
+        Self {
+            attributes,
+            ..self.clone()
+        }
+    }
+
+    /// Where it is, as text. Unique in its set.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A hash of the address, the same in every process and version.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// What share of the calls it should have, against the weights of the others; at least 1.
+    pub fn weight(&self) -> u32 {
+        self.attributes.weight
+    }
+
+    /// Where it stands, if its resolver says so.
+    pub fn zone(&self) -> Option<&str> {
+        self.attributes.zone.as_deref()
+    }
+
+    /// Its tier. All members of a slice are of the same.
+    pub fn priority(&self) -> u32 {
+        self.attributes.priority
+    }
+
+    /// How many calls are under way.
+    pub fn pending(&self) -> usize {
+        self.stats.gate.calls()
+    }
+
+    /// How many calls in a row have failed.
+    pub fn failures(&self) -> u32 {
+        self.stats.failures()
+    }
+
+    /// How long a call takes, lately: a moving average over about ten seconds that follows a slow call at
+    /// once. A failure counts as one that took at least
+    /// [`failure_penalty`](super::Builder::failure_penalty).
+    pub fn latency(&self, now: Instant) -> Duration {
+        let nanos = self.stats.latency.estimate(self.stats.millis(now));
+        Duration::from_nanos(nanos as u64)
+    }
+
+    /// What share of its [weight](Self::weight) it can bear at `now`: from 0.1 when it goes live to 1 after
+    /// [`slow_start`](super::Builder::slow_start).
+    pub fn warmth(&self, now: Instant) -> f32 {
+        self.stats.warmth(self.stats.millis(now))
+    }
+
+    /// What another call costs: its latency times the calls that are then under way, by weight and warmth.
+    pub fn cost(&self, now: Instant) -> f32 {
+        let now = self.stats.millis(now);
+        let calls = self.pending() as f32 + 1.0;
+        self.stats.latency.estimate(now) * calls / self.share(now)
+    }
+
+    /// How many calls are under way, with one more, by weight and warmth.
+    pub fn crowd(&self, now: Instant) -> f32 {
+        (self.pending() as f32 + 1.0) / self.share(self.stats.millis(now))
+    }
+
+    fn share(&self, now: u32) -> f32 {
+        self.weight() as f32 * self.stats.warmth(now)
+    }
+
+    pub(super) fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    pub(super) fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    pub(super) fn address_arc(&self) -> &Arc<str> {
+        &self.address
+    }
+}
+
+/// The same replica: of one set, at one address.
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stats, &other.stats)
+    }
+}
+
+impl Eq for Member {}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("address", &self.address)
+            .field("weight", &self.weight())
+            .field("pending", &self.pending())
+            .field("failures", &self.failures())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! Endpoints that are kept connected: what balancers choose from.
+//!
+//! [`Replicas`] are made of a [resolver](crate::resolve), which says where the endpoints are, and a connector,
+//! which dials one and answers with a connection that is [`Lifecycle`](crate::Lifecycle). They live whether or
+//! not calls flow, and tell those who call by an immutable snapshot.
+//!
+//! ```text
+//!   resolver ──► control: one task a set ── starts, ends
+//!                                 │
+//!                                 ▼
+//!   connector ──► endpoint: one task each ── dial, handshake, ping, backoff, drain, health
+//!                                 │ changes of state
+//!                                 ▼
+//!                               table ──► snapshot ◄── one atomic read a call ── Balance, Changes, Replica
+//! ```
+//!
+//! The path of a call takes no lock, sends no message and wakes no task.
+//!
+//! # The life of an endpoint
+//!
+//! ```text
+//!            listed                                       too many failed dials
+//!               │                          ┌────────────────────────────────────► given up
+//!               ▼         dial failed, lost, silent
+//!  ┌──────► connecting ──────────────────► waiting
+//!  │ call     │  ▲ ▲                       │  ▲
+//!  │  handshake  │ └──── backoff is over ──┘  │ lost, or drained by the server
+//!  │          ▼  └──────────────────────┐     │
+//! idle ◄──── live ──────────────────────┼─────┘
+//!   no calls  │ ▲ ▲ ▲                   │ new connection: health is forgotten
+//!             │ │ │ └── probe succeeds ─┼──── probing ◄─┐
+//!             │ │ │                     │        │ fails │ its time is over
+//!             │ │ └─ listed again       │        ▼       │
+//!             │ │         │             └───── ejected ──┘
+//!             │ │         │                       ▲
+//!             │ │         │       calls fail      │
+//!             ├─┼─────────┼───────────────────────┘
+//!             │ │         │
+//!             ▼ │         │
+//!      not listed: draining ── calls under way have ended ──► gone
+//! ```
+//!
+//! A state is that of the best of an endpoint's connections. Only a live endpoint is called, and one that is
+//! probing once. [`Replicas::endpoints`] tells the state of each at any time, since when, and why; the same goes
+//! to `tracing` under the target `steeple::replicas`.
+//!
+//! # Who is called
+//!
+//! Of the live endpoints a snapshot has
+//!
+//! 1. those that are not [ejected](Ejection) – or all, if fewer than half would be left;
+//! 2. of these the first tier, by [priority](crate::resolve::Target::with_priority);
+//! 3. of these the own [zone](Builder::zone), as long as half of it can be called.
+//!
+//! An endpoint that is removed, or not needed any more, is first taken out of the snapshot. Who has an older
+//! one may still call it; only when no call is under way is its gate shut, and who comes after that goes to
+//! another. So no call fails for an endpoint that comes or goes.
+//!
+//! # Defaults
+//!
+//! | what | default | set by |
+//! |---|---|---|
+//! | connections to an endpoint | 1, at once | [`Builder::connections`], [`Builder::lazy`] |
+//! | a handshake | 10 s | [`Builder::handshake_timeout`] |
+//! | the wait before another dial | 10 ms growing to 1 s, half of it by chance | [`Builder::backoff`], [`Builder::dial_limit`] |
+//! | ejection | after 5 failures in a row, for 5 s growing to 300 s, of at most half | [`Builder::ejection`] |
+//! | what a failure counts as | a second | [`Builder::failure_penalty`] |
+//! | pings, idle timeout, slow start, zone | none | [`Builder`] |
+
+mod builder;
+mod changes;
+mod control;
+mod endpoint;
+mod gate;
+mod latency;
+mod link;
+mod member;
+mod options;
+mod replica;
+mod set;
+mod shared;
+mod snapshot;
+mod stats;
+mod status;
+mod table;
+
+pub use self::{
+    builder::Builder,
+    changes::Changes,
+    member::Member,
+    options::Ejection,
+    replica::{Replica, ReplicaFuture},
+    set::Replicas,
+    status::{State, Status},
+};
+pub(crate) use self::{
+    set::{Demand, refused},
+    snapshot::Snapshot,
+};

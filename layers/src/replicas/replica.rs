@@ -1,0 +1,265 @@
+//! One replica as something to call.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::load::Load;
+use tower_service::Service;
+
+use super::{
+    Member,
+    snapshot::Seat,
+    stats::{Outcome, Ticket},
+};
+use crate::{AsError, Error, Kind, Origin};
+
+/// One replica of a set: a tower [`Service`] whose calls count, whoever balances them.
+///
+/// It stands for the connections that the endpoint had when it was taken. It fails when these are lost; ask
+/// its set for another then.
+pub struct Replica<S> {
+    seat: Arc<Seat<S>>,
+    /// Own clones of the connections, made when they are first called: a clone may keep what its next call
+    /// can use again.
+    services: Box<[Option<S>]>,
+    /// The one that is ready.
+    ready: Option<usize>,
+}
+
+pin_project! {
+    /// A call of a [`Replica`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ReplicaFuture<S, Req>
+    where
+        S: Service<Req>,
+    {
+        #[pin]
+        state: State<S, Req>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, Req>
+    where
+        S: Service<Req>,
+    {
+        /// On its way.
+        Called { #[pin] call: S::Future, ticket: Option<Ticket> },
+        /// A layer of the replica is not ready for it.
+        Readying { service: S, request: Option<Req>, ticket: Option<Ticket> },
+        /// Not called at all.
+        Failed { error: Option<S::Error> },
+    }
+}
+
+impl<S> Replica<S> {
+    pub(super) fn new(seat: Arc<Seat<S>>) -> Self {
+        Self {
+            services: seat.links.iter().map(|_| None).collect(),
+            seat,
+            ready: None,
+        }
+    }
+
+    /// Where it is and how it does.
+    pub fn member(&self) -> &Member {
+        &self.seat.member
+    }
+}
+
+impl<S: Clone> Replica<S> {
+    /// Calls the connection with the fewest pending calls. The request comes back if the replica takes none,
+    /// or the connection is lost; a later snapshot is without it.
+    pub(crate) fn dispatch<Req>(
+        &mut self,
+        request: Req,
+        started: Instant,
+    ) -> Result<ReplicaFuture<S, Req>, Req>
+    where
+        S: Service<Req>,
+        S::Error: AsError,
+    {
+        let place = self.place();
+        self.ready = None;
+        let link = &self.seat.links[place];
+        let Some(ticket) = self.seat.member.stats().enter(link.number, started) else {
+            return Err(request);
+        };
+        let slot = &mut self.services[place];
+        let service = slot.get_or_insert_with(|| link.service.clone());
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => State::Called {
+                call: service.call(request),
+                ticket: Some(ticket),
+            },
+            Poll::Ready(Err(error)) => {
+                *slot = None;
+                ticket.finish(outcome(Some(&error)));
+                if is_lost(&error) {
+                    return Err(request);
+                }
+                State::Failed { error: Some(error) }
+            }
+            // The future takes along what was polled: a clone would wait anew, and this one keep what it
+            // waits for.
+            Poll::Pending => State::Readying {
+                service: slot.take().expect("filled above"),
+                request: Some(request),
+                ticket: Some(ticket),
+            },
+        };
+        Ok(ReplicaFuture { state })
+    }
+
+    /// The connection to call: the one that is ready, or the best.
+    fn place(&self) -> usize {
+        self.ready
+            .unwrap_or_else(|| self.seat.member.stats().choose(&self.seat.links))
+    }
+}
+
+impl<S, Req> Service<Req> for Replica<S>
+where
+    S: Service<Req> + Clone,
+    S::Error: From<Error> + AsError,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ReplicaFuture<S, Req>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let place = self.place();
+        self.ready = Some(place);
+        let seat = &self.seat;
+        self.services[place]
+            .get_or_insert_with(|| seat.links[place].service.clone())
+            .poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> ReplicaFuture<S, Req> {
+        let refused = |_| ReplicaFuture {
+            state: State::Failed {
+                error: Some(Error::new(Kind::Unavailable, "this replica takes no calls").into()),
+            },
+        };
+        self.dispatch(request, Instant::now())
+            .unwrap_or_else(refused)
+    }
+}
+
+impl<S, Req> Future for ReplicaFuture<S, Req>
+where
+    S: Service<Req>,
+    S::Error: From<Error> + AsError,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Called { call, ticket } => {
+                    let result = ready!(call.poll(cx));
+                    if let Some(ticket) = ticket.take() {
+                        ticket.finish(outcome(result.as_ref().err()));
+                    }
+                    return Poll::Ready(result);
+                }
+                StateProj::Readying {
+                    service,
+                    request,
+                    ticket,
+                } => {
+                    let ready = ready!(service.poll_ready(cx));
+                    let ticket = ticket.take();
+                    if let Err(error) = ready {
+                        if let Some(ticket) = ticket {
+                            ticket.finish(outcome(Some(&error)));
+                        }
+                        return Poll::Ready(Err(error));
+                    }
+                    let request = request.take().expect("polled after completion");
+                    State::Called {
+                        call: service.call(request),
+                        ticket,
+                    }
+                }
+                StateProj::Failed { error } => {
+                    return Poll::Ready(Err(error.take().expect("polled after completion")));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S: Clone> Clone for Replica<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.seat.clone())
+    }
+}
+
+/// The number of calls under way, by weight.
+impl<S> Load for Replica<S> {
+    type Metric = f64;
+
+    fn load(&self) -> f64 {
+        self.member().pending() as f64 / f64::from(self.member().weight())
+    }
+}
+
+impl<S> fmt::Debug for Replica<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Replica").field(self.member()).finish()
+    }
+}
+
+impl<S: Service<Req>, Req> fmt::Debug for ReplicaFuture<S, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicaFuture").finish_non_exhaustive()
+    }
+}
+
+/// What a result says of the replica. That an application failed says nothing, and neither do a caller's
+/// mistakes.
+fn outcome<E: AsError>(error: Option<&E>) -> Outcome {
+    let Some(error) = error else {
+        return Outcome::Good;
+    };
+    let Some(error) = error.as_error() else {
+        return Outcome::Bad;
+    };
+    match error.kind() {
+        Kind::Internal if error.origin() == Origin::Local => Outcome::Neither,
+        Kind::Connection
+        | Kind::Internal
+        | Kind::Overflow
+        | Kind::Timeout
+        | Kind::Unavailable
+        | Kind::Unreachable => Outcome::Bad,
+        Kind::Cancelled | Kind::Closed => Outcome::Neither,
+        Kind::Application
+        | Kind::Invalid
+        | Kind::PermissionDenied
+        | Kind::Unauthenticated
+        | Kind::Unimplemented => Outcome::Good,
+    }
+}
+
+/// Whether there is no connection any more, of which its set will know in a moment.
+fn is_lost<E: AsError>(error: &E) -> bool {
+    error.as_error().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            Kind::Closed | Kind::Connection | Kind::Unreachable
+        )
+    })
+}

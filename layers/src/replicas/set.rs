@@ -1,0 +1,222 @@
+//! The handle of a set.
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tower_service::Service;
+
+use super::{
+    Builder, Changes, Replica, Status,
+    shared::{Shared, Wish},
+    snapshot::Snapshot,
+};
+use crate::{BoxError, Error, Kind, Lifecycle, Origin, resolve::Resolver};
+
+/// A set of endpoints that are kept connected, whether or not calls flow. A cheap `Clone`.
+///
+/// It is no service itself: a layer over it chooses the replica of each call, by
+/// [`BalanceLayer`](crate::balance::BalanceLayer) or one of your own. `S` is the service of a replica: the
+/// connection under the layers that [`Builder::layer`] put on it.
+///
+/// With its last clone the connections end in order, so that calls under way still end. A replica that was taken
+/// out of the set does not keep it.
+pub struct Replicas<S> {
+    handle: Arc<Handle<S>>,
+}
+
+/// What all clones have together. Its end is that of the set.
+pub(super) struct Handle<S> {
+    shared: Arc<Shared<S>>,
+    wish: watch::Sender<Wish>,
+}
+
+/// Somebody who waits for a replica.
+pub(crate) struct Demand<S>(Arc<Shared<S>>);
+
+impl Replicas<()> {
+    /// A set whose settings differ from the defaults, of services that are not known yet.
+    pub fn builder<R, C>(resolver: R, connector: C) -> Builder<R, C> {
+        Builder::new(resolver, connector)
+    }
+}
+
+impl<S> Replicas<S> {
+    /// Connects to what `resolver` finds by `connector`, as [`Builder`] does by default.
+    ///
+    /// # Panics
+    /// If called outside of a tokio runtime.
+    pub fn new<T, R, C>(resolver: R, connector: C) -> Self
+    where
+        T: Clone + fmt::Display + Send + 'static,
+        R: Resolver<T>,
+        C: Service<T, Response = S, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+        S: Lifecycle + Clone,
+    {
+        Replicas::builder(resolver, connector).start()
+    }
+
+    pub(super) fn from_parts(shared: Arc<Shared<S>>, wish: watch::Sender<Wish>) -> Self {
+        Self {
+            handle: Arc::new(Handle { shared, wish }),
+        }
+    }
+
+    /// All endpoints, those that are not live too, and those that end.
+    pub fn endpoints(&self) -> Vec<Status> {
+        self.shared().read(|table| table.statuses())
+    }
+
+    /// The replicas that a balancer can choose from now.
+    pub fn replicas(&self) -> Vec<Replica<S>> {
+        let snapshot = self.shared().snapshot.load();
+        (0..snapshot.members.len())
+            .map(|place| snapshot.replica(place))
+            .collect()
+    }
+
+    /// The replica at this address, written as its endpoint prints, if it can be called now.
+    pub fn get(&self, address: &str) -> Option<Replica<S>> {
+        let snapshot = self.shared().snapshot.load();
+        let mut members = snapshot.members.iter();
+        let place = members.position(|member| member.address() == address)?;
+        Some(snapshot.replica(place))
+    }
+
+    /// The coming and going of the replicas, beginning with those that are there: what tower's own balancers
+    /// take.
+    pub fn changes(&self) -> Changes<S> {
+        Changes::new(self.clone())
+    }
+
+    /// Waits until a first replica is live, and connects if the set is lazy. A set whose resolver says that
+    /// there are no endpoints now is as ready as it can be.
+    ///
+    /// # Errors
+    /// If it is closed, its resolver fails or breaks its contract, or each endpoint has failed at least once
+    /// and none is live: [`Kind::Unreachable`] with the last reason as the source. The set goes on trying all
+    /// the same.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let _demand = self.demand();
+        let shared = self.shared();
+        loop {
+            let changed = shared.changed.notified();
+            let verdict = shared.read(|table| {
+                let failed = || unreachable("no replica can be reached", table.reason());
+                if let Some(refusal) = &table.refusal {
+                    return Some(Err(refused(refusal)));
+                }
+                if table.entries.iter().any(|entry| entry.is_live()) {
+                    return Some(Ok(()));
+                }
+                match table.resolved {
+                    true if table.entries.is_empty() => Some(Ok(())),
+                    true if table.entries.iter().all(|entry| entry.tried) => Some(Err(failed())),
+                    false if table.unresolved.is_some() => Some(Err(failed())),
+                    _ => None,
+                }
+            });
+            match verdict {
+                Some(verdict) => return verdict,
+                None => changed.await,
+            }
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<ArcSwap<Snapshot<S>>> {
+        &self.shared().snapshot
+    }
+
+    pub(crate) fn published(&self) -> &Arc<Notify> {
+        &self.shared().published
+    }
+
+    /// Connects, if that was put off, and keeps the set from being idle as long as the answer lives.
+    pub(crate) fn demand(&self) -> Demand<S> {
+        self.shared().waiting.begin();
+        self.handle.wish.send_if_modified(|wish| {
+            let is_idle = *wish == Wish::Idle;
+            if is_idle {
+                *wish = Wish::Run;
+            }
+            is_idle
+        });
+        Demand(self.shared().clone())
+    }
+
+    /// What a call fails with that did not find a live replica.
+    pub(crate) fn unreachable(&self, text: &'static str) -> Error {
+        unreachable(text, self.shared().read(|table| table.reason()))
+    }
+
+    fn shared(&self) -> &Arc<Shared<S>> {
+        &self.handle.shared
+    }
+
+    pub(super) fn downgrade(&self) -> std::sync::Weak<Handle<S>> {
+        Arc::downgrade(&self.handle)
+    }
+}
+
+impl<S: Clone> Replicas<S> {
+    /// Ends all connections at once, those that drain too: calls under way fail, later ones before they begin.
+    /// Returns when all tasks of the set have ended. It may be repeated, and goes on if this future is
+    /// dropped.
+    pub async fn close(&self) {
+        let closed = Error::new(Kind::Closed, "the replica set is closed");
+        self.shared().update(|table| {
+            table.refusal.get_or_insert(closed);
+        });
+        self.handle.wish.send_replace(Wish::Close);
+        self.handle.wish.closed().await;
+    }
+}
+
+impl<S> Handle<S> {
+    /// Lets the connections go until the next call, unless one waits.
+    pub(super) fn idle(&self) {
+        self.wish.send_if_modified(|wish| {
+            // One that begins to wait after this look finds the wish changed: both hold its lock.
+            let lets_go = *wish == Wish::Run && self.shared.waiting.is_empty();
+            if lets_go {
+                *wish = Wish::Idle;
+            }
+            lets_go
+        });
+    }
+}
+
+impl<S> Drop for Demand<S> {
+    fn drop(&mut self) {
+        self.0.waiting.end();
+    }
+}
+
+impl<S> Clone for Replicas<S> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Replicas<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replicas")
+            .field("endpoints", &self.endpoints())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a call fails with while the set takes none.
+pub(crate) fn refused(refusal: &Error) -> Error {
+    Error::new(refusal.kind(), refusal.message().to_owned()).with_source(refusal.clone())
+}
+
+fn unreachable(text: &'static str, reason: Option<Error>) -> Error {
+    let error = Error::new(Kind::Unreachable, text).with_origin(Origin::Transport);
+    match reason {
+        Some(reason) => error.with_source(reason),
+        None => error,
+    }
+}

@@ -1,0 +1,13 @@
+//! What replica sets and balanced calls promise, over endpoints that a test holds in its hand.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod churn;
+mod health;
+mod lifecycle;
+mod pickers;
+mod resolvers;
+mod resolving;
+mod tower_balance;
