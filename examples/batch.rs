@@ -2,17 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use steeple::{
-    Channel, Client, Error, Request, Response, Server,
-    codec::{Arena, DefaultCodec, decode, encode},
-};
-use tower::service_fn;
+use steeple::{Channel, Client, Error, Router, Server};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let server = Server::bind("tcp://127.0.0.1:0").await?;
     let handle = server.handle();
-    let serving = tokio::spawn(server.serve(service_fn(square)));
+    let router = Router::new().route("Square", |n: u64| n * n);
+    let serving = tokio::spawn(server.serve(router));
+    // Over a connection of our own, which counts its writes; `Client::connect` is as good.
     let channel = Channel::connect(handle.address()).await?;
     channel.handshaken().await?;
     let client = Client::new(channel);
@@ -46,13 +44,4 @@ async fn main() -> Result<(), Error> {
     handle.drain().await;
     serving.await.expect("the server does not panic");
     Ok(())
-}
-
-async fn square(request: Request) -> Result<Response, Error> {
-    let n: u64 = decode(&DefaultCodec, request.body())?;
-    Ok(Response::new(encode(
-        &DefaultCodec,
-        &(n * n),
-        &mut Arena::new(),
-    )?))
 }

@@ -1,45 +1,65 @@
-//! Calls from the server to its clients: workers dial, and are then given work over the connections that they
+//! Calls from the server to its clients: workers dial, sign on, and are then given work over the connections that they
 //! made. So a worker needs no port, and may sit behind a firewall.
 
-use steeple::{Channel, Connector, Error, Request, Response, Server, conn::Unserved};
-use tower::{ServiceExt, service_fn};
+use std::sync::{Arc, Mutex};
+
+use steeple::{Client, Connector, Error, Peer, Router, Server, ServerHandle, router::State};
+
+/// Who has signed on.
+type Workers = Arc<Mutex<Vec<Peer>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    // This server has no methods. It calls.
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
+    let (workers, server) = (Workers::default(), Server::bind("tcp://127.0.0.1:0").await?);
     let handle = server.handle();
-    let serving = tokio::spawn(server.serve(Unserved));
+    let router = Router::new()
+        .route("SignOn", sign_on)
+        .with_state(workers.clone());
+    let serving = tokio::spawn(server.serve(router));
 
-    let mut workers = Vec::new();
-    for name in ["Ada", "Grace", "Mary"] {
-        let worker = work(handle.address(), name).await?;
-        // The server has accepted a connection once it has answered on it.
-        worker.handshaken().await?;
-        workers.push(worker);
+    let clients = [work(&handle, "Ada").await?, work(&handle, "Grace").await?];
+    let at_work = workers.lock().unwrap().clone();
+    assert_eq!(at_work.len(), clients.len());
+    for (job, peer) in (1..=4u32).zip(at_work.iter().cycle()) {
+        // A peer is a service like any other: a client can stand on it, under layers if need be.
+        let done: String = Client::new(peer.clone()).call("Work", &job).await?;
+        let who = peer.values().get::<String>().expect("it has signed on");
+        println!("{who} says: {done}");
+        assert_eq!(done, format!("job {job} was done by {who}"));
     }
 
-    // A peer is a service like a channel: it can stand under the same layers.
-    for (job, peer) in handle.peers().into_iter().cycle().take(6).enumerate() {
-        let request = Request::new("Work", format!("job {job}").into());
-        let response = peer.oneshot(request).await?;
-        println!("{:?}", response.body().as_bytes());
+    // Workers that go are noticed.
+    drop(clients);
+    for peer in at_work {
+        peer.closed().await;
     }
-
     handle.drain().await;
     serving.await.expect("the server does not panic");
     Ok(())
 }
 
-/// A client that serves. It does so as long as its channel lives.
-async fn work(server: &steeple::Address, name: &'static str) -> Result<Channel, Error> {
-    let service = service_fn(move |request: Request| async move {
-        let done = [
-            request.body().as_bytes(),
-            " was done by ".as_bytes(),
-            name.as_bytes(),
-        ];
-        Ok::<_, Error>(Response::new(done.concat().into()))
-    });
-    Connector::new().serve(service).connect(server).await
+/// Calls its caller back, within the call, and keeps what it learns with the connection.
+async fn sign_on(State(workers): State<Workers>, peer: Peer) -> Result<(), Error> {
+    let mut client = Client::new(peer.clone());
+    let name: String = client.call("Name", &()).await?;
+    client
+        .notify("Welcome", format!("{name} has signed on"))
+        .await?;
+    peer.values().insert(name);
+    workers.lock().unwrap().push(peer);
+    Ok(())
+}
+
+/// A client that serves, as long as it lives.
+async fn work(server: &ServerHandle, name: &'static str) -> Result<Client, Error> {
+    let router = Router::new()
+        .route("Name", move || name)
+        .route("Welcome", |text: String| println!("{text}"))
+        .route("Work", move |job: u32| {
+            format!("job {job} was done by {name}")
+        });
+    let builder = Client::builder().connector(Connector::new().serve(router));
+    let mut client = builder.connect(server.address()).await?;
+    client.call::<()>("SignOn", &()).await?;
+    Ok(client)
 }

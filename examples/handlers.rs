@@ -3,17 +3,15 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use steeple::{
-    Address, Channel, Codec, Error, Kind, Metadata, Peer, Request, Response, Router, Server,
-    codec::{Arena, DefaultCodec, decode, encode},
+    Address, Client, Error, Kind, Metadata, Peer, Request, Response, Router, Server,
     router::{Deadline, Extension, FromRequestParts, Handler, Reply, State},
 };
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 
 /// What the handlers share with each other and with the program.
 type Stock = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -167,68 +165,40 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .service(router(stock.clone()));
     let serving = tokio::spawn(server.serve(stack));
 
-    let mut client = Client(Channel::connect(handle.address()).await?);
-    client.call::<_, ()>("Ping", ()).await?;
-    assert_eq!(client.call::<_, i64>("Add", (40i64, 2i64)).await?, 42);
-    println!("{}", client.call::<_, String>("Describe", ()).await?);
-    client.call::<_, ()>("LogIn", "ann").await?;
-    println!(
-        "{}",
-        client.call::<_, ()>("LogIn", "bob").await.unwrap_err()
-    );
-    assert_eq!(client.call::<_, String>("Echo", "hello").await?, "hello");
-    assert_eq!(client.call::<_, String>("Raw", "hello").await?, "hello");
-    assert_eq!(
-        client
-            .call::<_, u64>("Checksum", Bytes::from_static(&[1, 2, 3]))
-            .await?,
-        6
-    );
-    assert_eq!(client.call::<_, u32>("Twice", 4).await?, 8);
+    let mut client = Client::connect(handle.address()).await?;
+    let () = client.call("Ping", &()).await?;
+    assert_eq!(client.call::<i64>("Add", &(40i64, 2i64)).await?, 42);
+    let anonymous = client.call::<String>("Describe", &()).await;
+    println!("{}", anonymous.unwrap_err());
+    let described = client.call::<String>("Describe", &());
+    println!("{}", described.metadata("tenant", "blue").await?);
+    let () = client.call("LogIn", "ann").await?;
+    println!("{}", client.call::<()>("LogIn", "bob").await.unwrap_err());
+    assert_eq!(client.call::<String>("Echo", "hello").await?, "hello");
+    let response: Response<String> = client.call("Raw", "hello").await?;
+    assert_eq!(response.body(), "hello");
+    assert_eq!(response.metadata().get_str("handled-by"), Some("raw"));
+    assert_eq!(client.call::<u64>("Checksum", vec![1, 2, 3]).await?, 6);
+    assert_eq!(client.call::<u32>("Twice", &4u32).await?, 8);
 
     for count in [2, 2] {
-        let order = Order {
-            item: "pear".into(),
-            count,
-        };
-        match client.call::<_, Receipt>("Shop.Buy", order).await {
+        let item = "pear".to_owned();
+        let receipt = client.call::<Receipt>("Shop.Buy", &Order { item, count });
+        match receipt.await {
             Ok(receipt) => println!("{receipt:?}"),
             Err(error) => println!("{error}, code {}", error.as_application().unwrap().code()),
         }
     }
     stock.lock().unwrap().insert("apple".into(), 9);
-    let first = client.call::<_, Option<Receipt>>("Shop.First", ()).await?;
-    assert_eq!(
-        first,
-        Some(Receipt {
-            item: "apple".into(),
-            left: 9
-        })
-    );
+    let (item, left) = ("apple".to_owned(), 9);
+    let first: Option<Receipt> = client.call("Shop.First", &()).await?;
+    assert_eq!(first, Some(Receipt { item, left }));
 
     for (method, args) in [("Shop.Buy", "no order"), ("Pong", "")] {
-        println!("{}", client.call::<_, ()>(method, args).await.unwrap_err());
+        println!("{}", client.call::<()>(method, args).await.unwrap_err());
     }
 
     handle.drain().await;
     serving.await?;
     Ok(())
-}
-
-/// Calls with values: encoded on the way out, decoded on the way back.
-struct Client(Channel);
-
-impl Client {
-    async fn call<A, R>(&mut self, method: &'static str, args: A) -> Result<R, Error>
-    where
-        A: Serialize + 'static,
-        R: DeserializeOwned + 'static,
-    {
-        let codec = DefaultCodec;
-        let body = encode(&codec, &args, &mut Arena::new())?;
-        let mut request = Request::new(method, body).with_timeout(Duration::from_secs(5));
-        request.set_encoding(codec.encoding());
-        request.metadata_mut().insert("tenant", "blue");
-        decode(&codec, self.0.call(request).await?.body())
-    }
 }

@@ -1,21 +1,20 @@
 //! A server of one function. It needs no router, and its calls no name.
 
-use steeple::{Channel, Error, Request, Server, router::service};
-use tower::Service;
+use steeple::{Client, Error, Server, router::service};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Error> {
     let server = Server::bind("tcp://127.0.0.1:0").await?;
     let handle = server.handle();
     let serving = tokio::spawn(server.serve(service(shout)));
 
-    let mut channel = Channel::connect(handle.address()).await?;
-    let response = channel.call(Request::new("", "hello".into())).await?;
-    println!("{:?}", response.body().as_bytes());
-    assert_eq!(response.body().as_bytes(), "HELLO");
+    let mut client = Client::connect(handle.address()).await?;
+    let answer: String = client.call("", "hello").await?;
+    println!("{answer}");
+    assert_eq!(answer, "HELLO");
 
     handle.drain().await;
-    serving.await?;
+    serving.await.expect("the server does not panic");
     Ok(())
 }
 

@@ -7,19 +7,16 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use steeple::{Channel, Client, Error, Request, Response, Server, from_tower};
-//! use tower::{ServiceBuilder, service_fn};
+//! use steeple::{Channel, Client, Error, Router, Server, from_tower, layers::TimeoutLayer};
+//! use tower::ServiceBuilder;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
-//! // The server is a function, under a layer.
+//! // The server is functions by name, under a layer.
 //! let server = Server::bind("tcp://127.0.0.1:0").await?;
 //! let handle = server.handle();
-//! let shout = service_fn(async |request: Request| {
-//!     let loud = request.body().as_bytes().to_ascii_uppercase();
-//!     Ok::<_, Error>(Response::new(loud.into()))
-//! });
-//! tokio::spawn(server.serve(ServiceBuilder::new().concurrency_limit(100).service(shout)));
+//! let router = Router::new().route("Shout", |text: String| text.to_uppercase());
+//! tokio::spawn(server.serve(ServiceBuilder::new().concurrency_limit(100).service(router)));
 //!
 //! // The client calls with values, over a stack that has what most want ...
 //! let mut client = Client::connect(handle.address()).await?;
@@ -28,10 +25,11 @@
 //!
 //! // ... or over yours: a connection, under layers, the outermost first.
 //! let stack = ServiceBuilder::new()
+//!     .layer(TimeoutLayer::new(Duration::from_secs(2)))
+//!     // tower's own layers have errors of their own.
 //!     .map_err(from_tower)
 //!     .load_shed()
 //!     .concurrency_limit(100)
-//!     .timeout(Duration::from_secs(2))
 //!     .service(Channel::connect(handle.address()).await?);
 //! let answer: String = Client::new(stack).call("Shout", "again").await?;
 //! assert_eq!(answer, "AGAIN");
@@ -58,7 +56,7 @@
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
 //! | [`message`] | what a service sees | [`Request`], [`Response`], [`Body`], [`Metadata`] |
 //!
-//! What a service sees are bytes. Values become bytes, and come back, by a codec:
+//! What a service sees are bytes. Client and router make them of values, and values of them, by a codec. So can you:
 //!
 //! ```
 //! # #[cfg(feature = "json")] {

@@ -2,6 +2,7 @@
 //! allocations are those of client and server together.
 
 use std::{
+    future::ready,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -9,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use steeple::{
-    Body, Channel, Client, Connector, Error, Peer, Request, Response,
+    Body, Channel, Client, Connector, Endpoint, Error, Peer, Request, Response, Router, RpcService,
     conn::Builder,
     transport::{Io, mem::MemStream},
     wire::Role,
@@ -88,6 +89,28 @@ fn a_typed_call_allocates_what_the_same_call_of_a_channel_does_and_no_more() {
 }
 
 #[test]
+fn a_call_by_the_default_stack_of_a_router_allocates_at_most_three_times() {
+    let pair = Pair::serving(Router::new().route("Echo", async |body: Bytes| body));
+    let client = pair.client();
+    let bytes = Bytes::from(vec![7; 64]);
+    for callers in [1, 64] {
+        let costs = pair.costs(callers, |calls| {
+            pair.in_tasks(callers, |_| {
+                let (mut client, bytes) = (client.clone(), bytes.clone());
+                async move {
+                    for _ in 0..calls / callers {
+                        let again: Bytes = client.call("Echo", bytes.clone()).await.unwrap();
+                        assert_eq!(again, bytes);
+                    }
+                }
+            });
+        });
+        // The body on either side, which short ones share, and the future of an `async` handler.
+        assert!(costs.allocations < 3.1, "{callers} callers: {costs:?}");
+    }
+}
+
+#[test]
 fn a_batch_takes_one_write_and_its_calls_no_allocation_of_their_own() {
     const LEN: u64 = 512;
     let pair = Pair::new();
@@ -130,19 +153,31 @@ struct Costs {
 }
 
 impl Pair {
+    /// Whose server echoes.
     fn new() -> Self {
         Self::over(|stream| stream)
     }
 
-    /// A client whose stream is wrapped.
+    /// Whose server echoes, with a client whose stream is wrapped.
     fn over<I: Io>(wrap: impl FnOnce(MemStream) -> I) -> Self {
-        let runtime = runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.unwrap();
+        let echo = async |request: Request| Ok::<_, Error>(Response::new(request.into_body()));
+        Self::build(wrap, service_fn(echo))
+    }
+
+    fn serving(service: impl RpcService + Send + 'static) -> Self {
+        Self::build(|stream| stream, service)
+    }
+
+    fn build<I: Io>(
+        wrap: impl FnOnce(MemStream) -> I,
+        service: impl RpcService + Send + 'static,
+    ) -> Self {
+        // The clock stands still, or a handler that is slow once would be moved to tasks.
+        let mut runtime = runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let entered = runtime.enter();
         let (near, far) = MemStream::pair(64 * 1024);
-        let echo =
-            service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
-        let (server, connection) = Builder::new(Role::Acceptor).build(far, echo);
+        let (server, connection) = Builder::new(Role::Acceptor).build(far, service);
         tokio::spawn(connection);
         let channel = Connector::new().connect_io(wrap(near), None);
         drop(entered);
@@ -151,6 +186,16 @@ impl Pair {
             channel,
             server,
         }
+    }
+
+    /// A client with the default stack over the connection.
+    fn client(&self) -> Client {
+        let channel = self.channel.clone();
+        let connector = service_fn(move |_: Endpoint| ready(Ok::<_, Error>(channel.clone())));
+        let connecting = Client::builder()
+            .connector(connector)
+            .connect("tcp://pair:1");
+        self.runtime.block_on(connecting).unwrap()
     }
 
     /// `CALLS` in all. Each of the callers waits for its answer before it calls again.

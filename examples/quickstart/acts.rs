@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use steeple::{Channel, ErrorExt, Execution, Kind, ServerHandle};
+use steeple::{Channel, ErrorExt, Execution, Kind, ServerHandle, Started};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    Stack,
     account::Account,
     api::{DIVISION_BY_ZERO, Division, LONG_NAP, Note, SHORT_NAP},
-    client::{Answer, Client},
     verdict::{Verdict, is_error, is_value},
 };
+
+/// Values over a stack. Cheap to clone: one for each task.
+type Client = steeple::Client<Stack>;
 
 const CALLERS: u32 = 250;
 const CALLS_OF_EACH: u32 = 400;
@@ -77,7 +80,7 @@ pub(crate) async fn application_errors(client: &Client, account: &mut Account) {
             dividend,
             divisor: 0,
         };
-        let answer = client.clone().call::<_, u64>("divide", &division).await;
+        let answer = client.clone().call::<u64>("divide", &division).await;
         let error = is_error(answer, Kind::Application)?;
         let code = error.as_application().map(|application| application.code());
         match (code, error.decode_details::<Division>()) {
@@ -104,16 +107,13 @@ async fn begin_naps(
     client: &Client,
     length: Duration,
     account: &mut Account,
-) -> Vec<Verdict<Answer>> {
+) -> Vec<Verdict<Started<Duration>>> {
     let mut client = client.clone();
-    let mut naps = Vec::new();
-    for _ in 0..TIMES {
-        let nap = async {
-            let request = client.request("nap", &length)?;
-            client.send(request).await
-        };
-        naps.push(nap.await.map_err(|error| format!("{error:?}")));
-    }
+    let naps = (0..TIMES).map(|_| {
+        let nap = client.call("nap", &length).start();
+        nap.map_err(|error| format!("{error:?}"))
+    });
+    let naps = naps.collect();
     // It goes out behind them, so once it is answered they have begun.
     let fence = "are they asleep?".to_owned();
     account.answered(
@@ -129,12 +129,8 @@ pub(crate) async fn deadlines(client: &Client, account: &mut Account) {
     let naps = join_all((0..TIMES).map(async |_| {
         let mut client = client.clone();
         let begun = Instant::now();
-        let answer = async {
-            let mut request = client.request("nap", &LONG_NAP)?;
-            request.cx_mut().set_timeout(patience);
-            client.send(request).await?.await
-        };
-        is_error(answer.await, Kind::Timeout)?;
+        let nap = client.call::<Duration>("nap", &LONG_NAP);
+        is_error(nap.timeout(patience).await, Kind::Timeout)?;
         Ok(begun.elapsed())
     }));
     let verdicts = naps.await;
@@ -150,7 +146,7 @@ pub(crate) async fn large_bodies(client: &Client, account: &mut Account) {
         let mut verdicts = Vec::new();
         for n in 0..LARGE_BODIES {
             let bytes = Bytes::from(vec![n; LARGE]);
-            verdicts.push(is_value(sender.call("echo", &bytes).await, &bytes));
+            verdicts.push(is_value(sender.call("echo", bytes.clone()).await, &bytes));
         }
         verdicts
     };
@@ -200,7 +196,7 @@ pub(crate) async fn draining(
     account.answered(Ok(()), verdicts.await);
 
     channel.closed().await;
-    match client.clone().call::<_, Duration>("nap", &SHORT_NAP).await {
+    match client.clone().call::<Duration>("nap", &SHORT_NAP).await {
         Err(error) if error.execution() == Execution::NotSent => {}
         other => account.wrong(format!("{other:?} of a server that is gone")),
     }

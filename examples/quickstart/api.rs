@@ -1,12 +1,8 @@
-//! What the two sides agree on: a codec, values, and the codes of errors.
+//! What the two sides agree on: values, and the codes of errors.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use steeple::codec::Bincode;
-
-/// How values become bytes; each codec is a line like this.
-pub(crate) const CODEC: Bincode = Bincode;
 
 /// The argument and the answer of `echo`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

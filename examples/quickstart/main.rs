@@ -8,23 +8,24 @@
 //! cargo run --release --example quickstart
 //! ```
 //!
-//! `api` is what both sides agree on, `service` what a server is: a function. `client` puts values into calls,
-//! and `acts` is what one does with it, a function for each act. `verdict` and `account` check and count, and
-//! have nothing to teach.
+//! `api` is what both sides agree on, `service` the functions that they serve, and `acts` is what one does with a
+//! client, a function for each act. `verdict` and `account` check and count, and have nothing to teach.
 
 mod account;
 mod acts;
 mod api;
-mod client;
 mod service;
 mod verdict;
 
 use std::{process::ExitCode, time::Duration};
 
-use steeple::{Channel, Connector, Error, Request, Server, from_tower};
-use tower::{ServiceBuilder, service_fn};
+use steeple::{Channel, Client, Connector, Error, Request, Response, Server, layers::TimeoutLayer};
+use tower::{ServiceBuilder, util::BoxCloneService};
 
-use crate::{account::Account, client::Client};
+use crate::account::Account;
+
+/// A stack of layers, whatever these are.
+type Stack = BoxCloneService<Request, Response, Error>;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Error> {
@@ -33,15 +34,15 @@ async fn main() -> Result<ExitCode, Error> {
     let handle = server.handle();
     let limited = ServiceBuilder::new()
         .concurrency_limit(8192)
-        .service(service_fn(service::handle));
+        .service(service::of_the_server());
     let serving = tokio::spawn(server.serve(limited));
 
     // The client: one connection, which also serves what the server calls, and a stack over it.
     let channel = Connector::new()
-        .serve(service_fn(service::handle_of_the_client))
+        .serve(service::of_the_client())
         .connect(handle.address())
         .await?;
-    let client = stack(channel.clone());
+    let client = Client::new(stack(channel.clone()));
 
     let mut account = Account::open(&channel, &handle);
     acts::pipelining(&client, &mut account).await;
@@ -57,24 +58,13 @@ async fn main() -> Result<ExitCode, Error> {
     Ok(account.close())
 }
 
-/// The layers of the client, the outermost first.
-fn stack(channel: Channel) -> Client {
+/// The layers of the client, the outermost first. `Client::connect` puts a stack together that fits most.
+fn stack(channel: Channel) -> Stack {
     let stack = ServiceBuilder::new()
-        // tower's own layers return boxed errors, some of them their own. Each becomes an `Error` again.
-        .map_err(from_tower)
-        // At most so many calls at once, over all clones of the stack.
-        .concurrency_limit(1024)
-        // A backstop on this side only.
-        .timeout(Duration::from_secs(20))
         // A deadline that travels: the server stops working for a caller that has stopped waiting.
-        .map_request(with_deadline)
+        .layer(TimeoutLayer::new(Duration::from_secs(20)))
+        // tower's own: at most so many calls at once, over all clones of the stack.
+        .concurrency_limit(1024)
         .service(channel);
-    Client::new(stack)
-}
-
-fn with_deadline(mut request: Request) -> Request {
-    if request.cx().deadline().is_none() {
-        request.cx_mut().set_timeout(Duration::from_secs(10));
-    }
-    request
+    BoxCloneService::new(stack)
 }

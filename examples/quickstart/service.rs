@@ -1,63 +1,48 @@
-//! What the two sides serve: a function from a request to a response or an error.
+//! What the two sides serve: functions, by name.
 
 use std::time::Duration;
 
-use serde::Serialize;
-use steeple::{
-    Error, ErrorExt, Kind, Peer, Request, Response,
-    codec::{Arena, decode, encode},
-};
+use steeple::{Body, Client, Error, ErrorExt, Peer, Router, codec::AnyCodec};
+use tokio::time::sleep;
 
-use crate::{
-    api::{CODEC, DIVISION_BY_ZERO, Division},
-    client::Client,
-};
+use crate::api::{DIVISION_BY_ZERO, Division};
 
 /// The server's methods.
-pub(crate) async fn handle(request: Request) -> Result<Response, Error> {
-    match request.method().as_str() {
-        // What came goes back; nobody has to know what it means.
-        "echo" => Ok(Response::new(request.into_body())),
-        "divide" => divide(request),
-        "nap" => nap(request).await,
-        "greet" => greet(request).await,
-        other => Err(Error::new(
-            Kind::Unimplemented,
-            format!("there is no {other:?}"),
-        )),
-    }
+pub(crate) fn of_the_server() -> Router {
+    Router::new()
+        .route("echo", echo)
+        .route("divide", divide)
+        .route("nap", nap)
+        .route("greet", greet)
 }
 
 /// The client's one method.
-pub(crate) async fn handle_of_the_client(_: Request) -> Result<Response, Error> {
-    respond(&"quickstart")
+pub(crate) fn of_the_client() -> Router {
+    Router::new().route("name", || "quickstart")
+}
+
+/// What came goes back; nobody has to know what it means.
+async fn echo(body: Body) -> Body {
+    body
 }
 
 /// A computation. An application error is an answer like any other, with a code and details of one's own.
-fn divide(request: Request) -> Result<Response, Error> {
-    let division: Division = decode(&CODEC, request.body())?;
+fn divide(codec: AnyCodec, division: Division) -> Result<u64, Error> {
     match division.dividend.checked_div(division.divisor) {
-        Some(quotient) => respond(&quotient),
+        Some(quotient) => Ok(quotient),
         None => Err(Error::application(DIVISION_BY_ZERO, "division by zero")
-            .encode_details(&CODEC, &division)?),
+            .encode_details(&codec, &division)?),
     }
 }
 
 /// A method that is slow. When its caller gives up, it is dropped where it waits.
-async fn nap(request: Request) -> Result<Response, Error> {
-    let length: Duration = decode(&CODEC, request.body())?;
-    tokio::time::sleep(length).await;
-    respond(&length)
+async fn nap(length: Duration) -> Duration {
+    sleep(length).await;
+    length
 }
 
 /// Asks the client that called for its name, over the same connection.
-async fn greet(request: Request) -> Result<Response, Error> {
-    let peer = Peer::of(&request).expect("a request that came in has a peer");
-    let name: Result<String, _> = Client::new(peer.clone()).call("name", &()).await;
-    // This handler ran, whatever the error says of the call inside of it.
-    respond(&format!("hello, {}", name.map_err(Error::executed)?))
-}
-
-fn respond<T: Serialize + 'static>(value: &T) -> Result<Response, Error> {
-    Ok(Response::new(encode(&CODEC, value, &mut Arena::new())?))
+async fn greet(peer: Peer) -> Result<String, Error> {
+    let name: String = Client::new(peer).call("name", &()).await?;
+    Ok(format!("hello, {name}"))
 }

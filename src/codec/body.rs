@@ -37,6 +37,34 @@ where
     encode_borrowed(codec, value, arena)
 }
 
+/// As [`encode`], of a value that is no longer needed: a [`Bytes`], `Vec<u8>` or `String` gives its memory away,
+/// where `encode` shares or copies it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_owned<T, C>(codec: &C, value: T, arena: &mut Arena) -> Result<Body, Error>
+where
+    T: Serialize + 'static,
+    C: Codec,
+{
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    let body: Option<Body> = if let Some(bytes) = any.downcast_mut::<Option<Bytes>>() {
+        bytes.take().map(Body::from)
+    } else if let Some(bytes) = any.downcast_mut::<Option<Vec<u8>>>() {
+        bytes.take().map(Body::from)
+    } else if let Some(text) = any.downcast_mut::<Option<String>>() {
+        text.take().map(Body::from)
+    } else {
+        None
+    };
+    match (body, value) {
+        (Some(body), _) => Ok(body),
+        (None, Some(value)) => encode_borrowed(codec, &value, arena),
+        (None, None) => unreachable!("a value that was taken is a body"),
+    }
+}
+
 /// As [`encode`], for a value that may borrow, whose type can then not be looked at: a [`Bytes`] is copied,
 /// and a `Vec<u8>` or `&[u8]` is encoded number by number.
 ///

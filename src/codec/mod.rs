@@ -72,7 +72,7 @@ pub use self::postcard::Postcard;
 pub use self::{
     any::AnyCodec,
     arena::Arena,
-    body::{decode, decode_borrowed, decode_owned, encode, encode_borrowed},
+    body::{decode, decode_borrowed, decode_owned, encode, encode_borrowed, encode_owned},
     error_ext::ErrorExt,
 };
 use crate::{Encoding, Error, wire::numbers::encoding::name};

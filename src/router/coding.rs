@@ -18,24 +18,24 @@ thread_local! {
 }
 
 /// The value in a body.
-pub(super) fn decode<T: DeserializeOwned + 'static>(body: &Body) -> Result<T, Error> {
+pub(super) fn decode<T: DeserializeOwned + 'static>(body: Body) -> Result<T, Error> {
     match AnyCodec::of(body.encoding()) {
-        Some(codec) => codec::decode(&codec, body),
-        None => codec::decode(&Uncoded(body.encoding()), body),
+        Some(codec) => codec::decode_owned(&codec, body),
+        None => codec::decode_owned(&Uncoded(body.encoding()), body),
     }
 }
 
 /// The body of an answer in this encoding. `()` is no body at all.
-pub(super) fn encode<T>(encoding: Encoding, value: &T) -> Result<Body, Error>
+pub(super) fn encode<T>(encoding: Encoding, value: T) -> Result<Body, Error>
 where
     T: Serialize + 'static,
 {
-    if (value as &dyn Any).is::<()>() {
+    if (&value as &dyn Any).is::<()>() {
         return Ok(Body::empty());
     }
     let encode = |arena: &mut Arena| match AnyCodec::of(encoding) {
-        Some(codec) => codec::encode(&codec, value, arena),
-        None => codec::encode(&Uncoded(encoding), value, arena),
+        Some(codec) => codec::encode_owned(&codec, value, arena),
+        None => codec::encode_owned(&Uncoded(encoding), value, arena),
     };
     ARENA.with(|arena| match arena.try_borrow_mut() {
         Ok(mut arena) => encode(&mut arena),
@@ -44,24 +44,23 @@ where
     })
 }
 
+/// Why a value cannot be encoded, or decoded, for lack of a codec.
+pub(super) fn no_codec(encoding: Encoding, value: &str) -> Error {
+    let text = match encoding {
+        Encoding::RAW => {
+            format!("the caller speaks raw bytes only, and {value} has to be encoded")
+        }
+        other => {
+            let (name, number) = (name(other), other.number());
+            format!("there is no codec here for the encoding of the caller, {name} ({number})")
+        }
+    };
+    Error::new(Kind::Invalid, text)
+}
+
 /// Stands for an encoding without a codec: text and bytes pass it raw, and all else is refused.
 #[derive(Clone)]
 struct Uncoded(Encoding);
-
-impl Uncoded {
-    fn refuse<T>(&self, value: &str) -> Result<T, Error> {
-        let text = match self.0 {
-            Encoding::RAW => {
-                format!("the caller speaks raw bytes only, and {value} has to be encoded")
-            }
-            other => {
-                let (name, number) = (name(other), other.number());
-                format!("there is no codec here for the encoding of the caller, {name} ({number})")
-            }
-        };
-        Err(Error::new(Kind::Invalid, text))
-    }
-}
 
 impl Codec for Uncoded {
     fn encoding(&self) -> Encoding {
@@ -73,10 +72,10 @@ impl Codec for Uncoded {
     }
 
     fn encode<T: Serialize + ?Sized>(&self, _: &T, _: &mut BytesMut) -> Result<(), Error> {
-        self.refuse("the answer")
+        Err(no_codec(self.0, "the answer"))
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, _: &'de [u8]) -> Result<T, Error> {
-        self.refuse("the argument")
+        Err(no_codec(self.0, "the argument"))
     }
 }

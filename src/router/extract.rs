@@ -1,6 +1,6 @@
 //! From a request to the arguments of a handler.
 
-use std::{error::Error as _, iter};
+use std::{error::Error as _, iter, mem};
 
 use serde::de::DeserializeOwned;
 
@@ -100,8 +100,8 @@ impl<T: FromRequest<S>, S> Last<ViaRequest, S> for T {
 }
 
 impl<T: DeserializeOwned + 'static, S> Last<ViaValue, S> for T {
-    fn last(request: Request, _: &S) -> Result<Self, Error> {
-        coding::decode(request.body()).map_err(|error| {
+    fn last(mut request: Request, _: &S) -> Result<Self, Error> {
+        coding::decode(mem::take(request.body_mut())).map_err(|error| {
             let (name, method) = (short_name::<T>(), request.method());
             // Causes mostly do not travel, and the caller is who can do something about these.
             let why = in_a_line(&error);

@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::{FromRequestParts, extract::short_name};
-use crate::{Address, Context, Error, Kind, Metadata, Method, Peer, Request};
+use super::{Encoder, FromRequestParts, coding::no_codec, extract::short_name};
+use crate::{Address, Context, Error, Kind, Metadata, Method, Peer, Request, codec::AnyCodec};
 
 /// A clone of what the router [was given](super::Router::with_state), or of a part of it.
 ///
@@ -130,5 +130,21 @@ impl<S> FromRequestParts<S> for Context {
 impl<S> FromRequestParts<S> for Deadline {
     fn from_request_parts(request: &Request, _: &S) -> Result<Self, Error> {
         Ok(Self(request.cx().deadline()))
+    }
+}
+
+/// The codec that the caller chose: for [details of an error](crate::ErrorExt::encode_details), and for what else
+/// a handler encodes itself.
+impl<S> FromRequestParts<S> for AnyCodec {
+    fn from_request_parts(request: &Request, state: &S) -> Result<Self, Error> {
+        Option::from_request_parts(request, state)?
+            .ok_or_else(|| no_codec(Encoder::of(request).encoding(), "the answer"))
+    }
+}
+
+/// `None` if the caller speaks raw bytes only, or an encoding that this build has no codec for.
+impl<S> FromRequestParts<S> for Option<AnyCodec> {
+    fn from_request_parts(request: &Request, _: &S) -> Result<Self, Error> {
+        Ok(AnyCodec::of(Encoder::of(request).encoding()))
     }
 }

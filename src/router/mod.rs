@@ -43,6 +43,7 @@
 //! | [`Address`](crate::Address) | what the transport calls the other end |
 //! | [`Metadata`](crate::Metadata), [`Method`](crate::Method), [`Context`](crate::Context) | what came with the call |
 //! | [`Deadline`] | when the caller stops waiting |
+//! | [`AnyCodec`](crate::codec::AnyCodec) | the codec that the caller chose |
 //! | [`State<T>`] | what [`with_state`](Router::with_state) gave the router, or [a part](FromRef) of it |
 //! | [`Extension<T>`] | what a layer left with the request, or the connection was given |
 //! | one of your own | whatever is [`FromRequestParts`] |
@@ -74,6 +75,36 @@
 //! [`Error::application`]. So does a [`BoxError`](crate::BoxError), to which `?` turns any error: it is
 //! [internal](Kind::Internal), its text goes to the caller, and an [`Error`] in it stays what it was. Whatever a
 //! handler fails with, its caller is told that it [was executed](Execution::Executed).
+//!
+//! An error with more to say has a value of its own for details, which the caller
+//! [decodes](crate::ErrorExt::decode_details):
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use steeple::{Error, ErrorExt, codec::AnyCodec};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct OutOfStock {
+//!     left: u32,
+//! }
+//!
+//! async fn buy(codec: AnyCodec, count: u32) -> Result<(), Error> {
+//!     let details = OutOfStock { left: 3 };
+//!     Err(Error::application(7, "out of stock").encode_details(&codec, &details)?)
+//! }
+//!
+//! # async fn example(mut client: steeple::Client) -> Result<(), Error> {
+//! match client.call::<()>("Buy", &8u32).await {
+//!     Err(error) => match error.decode_details::<OutOfStock>() {
+//!         Some(Ok(OutOfStock { left })) => println!("{left} are left"),
+//!         _ => return Err(error),
+//!     },
+//!     Ok(()) => println!("it is yours"),
+//! }
+//! # Ok(())
+//! # }
+//! # let _: steeple::Router = steeple::Router::new().route("Buy", buy);
+//! ```
 //!
 //! # What a caller is told
 //!

@@ -39,7 +39,7 @@ use crate::{Body, Encoding, Error, Request, Response};
 ///
 /// impl IntoResponse for Quote {
 ///     fn into_response(self, encoder: Encoder) -> Result<Response, Error> {
-///         let mut response = Response::new(encoder.encode(&self)?);
+///         let mut response = Response::new(encoder.encode(self)?);
 ///         response.metadata_mut().insert("currency", "EUR");
 ///         Ok(response)
 ///     }
@@ -101,14 +101,14 @@ impl Encoder {
     /// # Errors
     /// [`Kind::Invalid`](crate::Kind::Invalid): the value cannot be encoded, or this build has no codec for the
     /// encoding.
-    pub fn encode<T: Serialize + 'static>(self, value: &T) -> Result<Body, Error> {
+    pub fn encode<T: Serialize + 'static>(self, value: T) -> Result<Body, Error> {
         coding::encode(self.0, value)
     }
 }
 
 impl<T: Serialize + 'static> Payload for T {
     fn into_answer(self, encoder: Encoder) -> Result<Response, Error> {
-        encoder.encode(&self).map(Response::new)
+        encoder.encode(self).map(Response::new)
     }
 }
 

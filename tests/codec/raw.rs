@@ -69,6 +69,27 @@ fn bytes_of_a_body_that_is_given_away_are_not_copied() {
 }
 
 #[test]
+fn text_and_bytes_that_are_given_away_become_a_body_without_a_copy() {
+    for codec in codecs() {
+        let mut arena = Arena::new();
+        let owned = b"text".to_vec();
+        let at = owned.as_ptr();
+        let body = codec::encode_owned(&codec, owned, &mut arena).unwrap();
+        assert_eq!((&body, body.as_bytes().as_ptr()), (&Body::from("text"), at));
+        let owned = "text".to_owned();
+        let at = owned.as_ptr();
+        let body = codec::encode_owned(&codec, owned, &mut arena).unwrap();
+        assert_eq!((&body, body.as_bytes().as_ptr()), (&Body::from("text"), at));
+        let owned = Bytes::from(b"text".to_vec());
+        let at = owned.as_ptr();
+        let body = codec::encode_owned(&codec, owned, &mut arena).unwrap();
+        assert_eq!((&body, body.as_bytes().as_ptr()), (&Body::from("text"), at));
+        let numbers = codec::encode_owned(&codec, vec![7u16], &mut arena).unwrap();
+        assert_eq!(numbers, encode(codec, &vec![7u16]));
+    }
+}
+
+#[test]
 fn what_is_more_than_text_or_bytes_is_left_to_the_codec() {
     for codec in codecs() {
         for body in [

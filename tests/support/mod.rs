@@ -26,7 +26,7 @@ pub(crate) use self::{
 pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The output of something that must not hang.
-pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+pub(crate) async fn soon<F: IntoFuture>(what: F) -> F::Output {
     tokio::time::timeout(FOREVER, what)
         .await
         .expect("this hangs")

@@ -7,7 +7,7 @@ use std::thread;
 use super::probe::Probe;
 use super::{control, runtime};
 use crate::cli::{Cli, Runtime};
-use crate::peers::{Bare, Blocking, Peer, Raw, Subject, Tarpc, Tonic};
+use crate::peers::{Bare, Blocking, Peer, Raw, Steeple, Subject, Tarpc, Tonic};
 use crate::workload::Workload;
 use crate::{Error, load};
 
@@ -24,14 +24,13 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
         return control::serve(Some(probe));
     }
     let addr = cli.addr.ok_or("a client needs --addr")?;
-    let subject = cli.only_peer()?;
-    match subject {
+    match cli.only_peer()? {
         Subject::Std => block(addr, workload, probe),
         Subject::Raw => connect::<Raw>(cli, addr, workload, probe)?,
         Subject::Bare => connect::<Bare>(cli, addr, workload, probe)?,
+        Subject::Steeple => connect::<Steeple>(cli, addr, workload, probe)?,
         Subject::Tarpc => connect::<Tarpc>(cli, addr, workload, probe)?,
         Subject::Tonic => connect::<Tonic>(cli, addr, workload, probe)?,
-        Subject::Steeple => return Err(subject.missing()),
     }
     control::say("ready")?;
     control::serve(Some(probe))

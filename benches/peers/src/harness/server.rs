@@ -7,7 +7,7 @@ use super::control;
 use super::runtime;
 use crate::Error;
 use crate::cli::Cli;
-use crate::peers::{Bare, Blocking, Handler, Peer, Raw, Subject, Tarpc, Tonic};
+use crate::peers::{Bare, Blocking, Handler, Peer, Raw, Steeple, Subject, Tarpc, Tonic};
 
 /// Serves until the harness closes stdin.
 pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
@@ -16,16 +16,15 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     runtime::raise_descriptors()?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let addr = listener.local_addr()?;
-    let subject = cli.only_peer()?;
-    match subject {
+    match cli.only_peer()? {
         Subject::Std => {
             thread::spawn(move || runtime::or_exit(Blocking::serve(&listener, workload)));
         }
         Subject::Raw => serve::<Raw>(cli, listener)?,
         Subject::Bare => serve::<Bare>(cli, listener)?,
+        Subject::Steeple => serve::<Steeple>(cli, listener)?,
         Subject::Tarpc => serve::<Tarpc>(cli, listener)?,
         Subject::Tonic => serve::<Tonic>(cli, listener)?,
-        Subject::Steeple => return Err(subject.missing()),
     }
     control::say(&addr.to_string())?;
     control::serve(None)

@@ -14,7 +14,7 @@ pub(super) async fn run<C: Caller>(
     meter: Meter,
 ) -> Result<(), Error> {
     loop {
-        if caller.notify(&payload)? {
+        if caller.notify(&payload).await? {
             meter.add(1);
         } else {
             // Until the socket has taken some of it there is no room.

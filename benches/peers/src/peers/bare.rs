@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use steeple::codec::{Arena, Codec, decode, encode};
 use steeple::transport::TcpListener as Listener;
-use steeple::{Body, Channel, Error as CallError, Kind, Request, Response, Server};
+use steeple::{Body, Channel, Client, Error as CallError, Kind, Request, Response, Server};
 use tokio::net::TcpListener;
 use tower::{Service, service_fn};
 
+use super::steeple::batch;
 use super::{Caller, Handler, Peer};
 use crate::Error;
 use crate::order::Order;
@@ -67,7 +68,7 @@ impl Caller for Connection {
         Ok(response.into_body().into_bytes())
     }
 
-    fn notify(&mut self, payload: &Bytes) -> Result<bool, Error> {
+    async fn notify(&mut self, payload: &Bytes) -> Result<bool, Error> {
         let request = Request::new("Note", Body::from(payload.clone()));
         match self.channel.notify(request) {
             Ok(()) => Ok(true),
@@ -83,5 +84,10 @@ impl Caller for Connection {
         request.set_encoding(codec.encoding());
         let response = self.channel.call(request).await?;
         Ok(decode(&codec, response.body())?)
+    }
+
+    async fn batch(&mut self, payload: &Bytes, count: usize) -> Result<(), Error> {
+        let calls = Client::new(self.channel.clone()).batch();
+        batch(&calls, payload, count).await
     }
 }

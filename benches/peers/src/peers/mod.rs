@@ -4,6 +4,7 @@ mod bare;
 mod blocking;
 mod handler;
 mod raw;
+mod steeple;
 mod tarpc;
 mod tonic;
 
@@ -25,6 +26,7 @@ pub(crate) use self::bare::Bare;
 pub(crate) use self::blocking::Blocking;
 pub(crate) use self::handler::{Handler, counted};
 pub(crate) use self::raw::Raw;
+pub(crate) use self::steeple::Steeple;
 pub(crate) use self::tarpc::Tarpc;
 pub(crate) use self::tonic::Tonic;
 
@@ -61,13 +63,12 @@ impl Subject {
         }
     }
 
-    /// Whether it can be measured. A peer that does not exist yet has null rows, and so has one without callers
-    /// where more is asked of callers than to keep calling.
+    /// Whether it can be measured. A peer without callers has null rows where more is asked of callers than to
+    /// keep calling.
     pub(crate) fn runs(self, workload: &Workload) -> bool {
         match self {
-            Self::Steeple => false,
             Self::Std => workload.shape == Shape::Closed,
-            Self::Raw | Self::Bare => true,
+            Self::Raw | Self::Bare | Self::Steeple => true,
             Self::Tarpc | Self::Tonic => workload.shape != Shape::OneWay,
         }
     }
@@ -87,11 +88,6 @@ impl Subject {
     /// Whether it can compress what it sends.
     pub(crate) fn compresses(self) -> bool {
         matches!(self, Self::Tonic)
-    }
-
-    /// The error of a process that was asked to run one that does not exist.
-    pub(crate) fn missing(self) -> Error {
-        format!("{} does not exist yet", self.name()).into()
     }
 }
 
@@ -126,8 +122,8 @@ pub(crate) trait Caller: Clone + Send + 'static {
     fn call(&mut self, payload: &Bytes) -> impl Future<Output = Result<Self::Reply, Error>> + Send;
 
     /// Sends a message that has no answer. False if there is no room for it now.
-    fn notify(&mut self, _payload: &Bytes) -> Result<bool, Error> {
-        Err("this peer has no messages without an answer".into())
+    fn notify(&mut self, _payload: &Bytes) -> impl Future<Output = Result<bool, Error>> + Send {
+        std::future::ready(Err("this peer has no messages without an answer".into()))
     }
 
     /// Sends an order in `format` and waits until it comes back.

@@ -127,7 +127,7 @@ impl Caller for Connection {
         poll_fn(|cx| self.poll_call(cx, payload, &mut id)).await
     }
 
-    fn notify(&mut self, payload: &Bytes) -> Result<bool, Error> {
+    async fn notify(&mut self, payload: &Bytes) -> Result<bool, Error> {
         let mut shared = self.open()?;
         if shared.out.len() >= MAX_OUT {
             return Ok(false);
