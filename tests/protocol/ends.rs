@@ -1,11 +1,6 @@
 //! What calls are told when the connection fails, and that "not sent" is never said of what was.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use steeple::{
     Channel, Connector, Execution, Kind, Options, Origin,
@@ -15,50 +10,25 @@ use steeple::{
     },
     wire::numbers::{kind, preface},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use crate::support::{RawPeer, call, dial, echo, request, response, serve, settle, soon};
+use crate::support::{
+    RawPeer, Tap, Tapped, call, dial, echo, request, response, serve, settle, soon,
+};
 
-/// A stream whose writes fail after so many bytes.
-struct Breaking {
-    inner: MemStream,
-    left: usize,
-}
+/// Lets writes fail after so many bytes.
+struct Breaking(usize);
 
-impl AsyncRead for Breaking {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Breaking {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let len = bytes.len().min(self.left);
-        if len == 0 {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+impl Tap for Breaking {
+    fn allows(&mut self, len: usize) -> io::Result<usize> {
+        match len.min(self.0) {
+            0 => Err(io::ErrorKind::BrokenPipe.into()),
+            len => Ok(len),
         }
-        let written = Pin::new(&mut self.inner).poll_write(cx, &bytes[..len]);
-        if let Poll::Ready(Ok(written)) = &written {
-            self.left -= written;
-        }
-        written
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn took(&mut self, bytes: &[u8]) {
+        self.0 -= bytes.len();
     }
 }
 
@@ -72,9 +42,13 @@ async fn opening() -> usize {
 /// A client whose stream takes so many bytes, and the server's end.
 fn breaking(left: usize, options: Options) -> (Channel, RawPeer) {
     let (inner, far) = MemStream::pair(1 << 20);
-    let channel = Connector::new()
-        .options(options)
-        .connect_io(Breaking { inner, left }, None);
+    let channel = Connector::new().options(options).connect_io(
+        Tapped {
+            inner,
+            tap: Breaking(left),
+        },
+        None,
+    );
     (channel, RawPeer::new(far))
 }
 

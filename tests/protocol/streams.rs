@@ -14,7 +14,7 @@ use steeple::{Connector, Options, conn::Builder, transport::mem::MemStream, wire
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use crate::support::{Probe, call, soon};
+use crate::support::{Probe, Tap, Tapped, call, soon};
 
 /// Keeps what is written until it is flushed, as a compressing or encrypting stream may; never vectored.
 struct Buffered {
@@ -68,37 +68,11 @@ impl AsyncWrite for Buffered {
 }
 
 /// Keeps the most bytes that one read has asked for.
-struct Asked {
-    inner: MemStream,
-    most: Arc<AtomicUsize>,
-}
+struct Asked(Arc<AtomicUsize>);
 
-impl AsyncRead for Asked {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.most.fetch_max(buf.remaining(), Ordering::Relaxed);
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Asked {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+impl Tap for Asked {
+    fn reads(&mut self, room: usize) {
+        self.0.fetch_max(room, Ordering::Relaxed);
     }
 }
 
@@ -187,9 +161,9 @@ async fn a_read_asks_for_as_many_bytes_as_read_buffer_and_no_more() {
     ] {
         let (inner, far) = MemStream::pair(1 << 20);
         let most = Arc::new(AtomicUsize::new(0));
-        let near = Asked {
+        let near = Tapped {
             inner,
-            most: most.clone(),
+            tap: Asked(most.clone()),
         };
         let (_, server) = Builder::new(Role::Acceptor).build(far, Probe::default().service());
         tokio::spawn(server);

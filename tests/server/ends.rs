@@ -1,10 +1,6 @@
 //! How a server ends, and that whoever waits for its end is told.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::io;
 
 use futures_util::FutureExt;
 use steeple::{
@@ -14,15 +10,11 @@ use steeple::{
         mem::{MemListener, MemNetwork, MemStream},
     },
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::mpsc,
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_test::{assert_pending, task};
 use tower::Service;
 
-use crate::support::{FOREVER, Probe, call, settle, soon};
+use crate::support::{FOREVER, Probe, Tap, Tapped, call, settle, soon};
 
 /// A server of a probe on a network, whose drains have all the time that they want.
 struct Town {
@@ -195,19 +187,18 @@ async fn a_close_ends_a_drain_that_waits() {
     soon(answer).await.unwrap_err();
 }
 
-/// A stream that has its server closed when it is dropped.
-struct Closes {
-    io: MemStream,
-    server: Option<ServerHandle>,
-}
+/// Has a server closed when its stream is dropped.
+struct Closes(Option<ServerHandle>);
+
+impl Tap for Closes {}
 
 /// Accepts what it is given.
-struct Given(mpsc::UnboundedReceiver<Closes>);
+struct Given(mpsc::UnboundedReceiver<Tapped<Closes>>);
 
 impl Listener for Given {
-    type Io = Closes;
+    type Io = Tapped<Closes>;
 
-    async fn accept(&mut self) -> io::Result<(Closes, Address)> {
+    async fn accept(&mut self) -> io::Result<(Tapped<Closes>, Address)> {
         let stream = self.0.recv().await.ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok((stream, Address::Other("client".into())))
     }
@@ -225,8 +216,9 @@ async fn a_close_is_not_lost_if_a_connection_ends_in_the_same_moment() {
     let probe = Probe::default();
     let serving = tokio::spawn(server.serve(probe.service()));
     let connect = |server| {
-        let (near, io) = MemStream::pair(1024);
-        assert!(given.send(Closes { io, server }).is_ok());
+        let (near, inner) = MemStream::pair(1024);
+        let tap = Closes(server);
+        assert!(given.send(Tapped { inner, tap }).is_ok());
         Connector::new().options(patient()).connect_io(near, None)
     };
     let mut closes = connect(Some(handle.clone()));
@@ -247,36 +239,8 @@ async fn a_close_is_not_lost_if_a_connection_ends_in_the_same_moment() {
 
 impl Drop for Closes {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
+        if let Some(server) = &self.0 {
             assert_eq!(server.close().now_or_never(), None);
         }
-    }
-}
-
-impl AsyncRead for Closes {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Closes {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -10,6 +10,7 @@ mod ends;
 mod frame;
 mod peer;
 mod services;
+mod tapped;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
     },
     peer::{RawPeer, magic},
     services::{Gate, Probe, echo},
+    tapped::{Tap, Tapped},
 };
 
 /// Longer than any timeout here: who waits for this long hangs. The clock is paused, so it takes no time.

@@ -2,10 +2,7 @@
 
 use std::{
     future::pending,
-    io,
-    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,46 +12,19 @@ use steeple::{
     transport::mem::MemStream,
     wire::{Role, native::Native},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::{Service, service_fn};
 
-use crate::reader::read;
+use crate::{
+    reader::read,
+    tapped::{Tap, Tapped},
+};
 
-/// A stream that keeps a copy of what is written to it.
-struct Recorded {
-    inner: MemStream,
-    written: Arc<Mutex<Vec<u8>>>,
-}
+/// Keeps a copy of what is written.
+struct Recorded(Arc<Mutex<Vec<u8>>>);
 
-impl AsyncRead for Recorded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Recorded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(len)) = poll {
-            self.written.lock().unwrap().extend(&bytes[..len]);
-        }
-        poll
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+impl Tap for Recorded {
+    fn took(&mut self, bytes: &[u8]) {
+        self.0.lock().unwrap().extend(bytes);
     }
 }
 
@@ -76,9 +46,9 @@ async fn handle(request: Request) -> Result<Response, Error> {
 fn session(capacity: usize) -> (Channel, [Arc<Mutex<Vec<u8>>>; 2]) {
     let (near, far) = MemStream::pair(capacity);
     let written = [Arc::default(), Arc::<Mutex<Vec<u8>>>::default()];
-    let record = |inner, side: usize| Recorded {
+    let record = |inner, side: usize| Tapped {
         inner,
-        written: written[side].clone(),
+        tap: Recorded(written[side].clone()),
     };
     let (_, server) = Builder::new(Role::Acceptor)
         .wire(Native::default().send_causes(true))

@@ -4,6 +4,8 @@
 
 mod live;
 mod reader;
+#[path = "../support/tapped.rs"]
+mod tapped;
 
 use std::time::Duration;
 
