@@ -25,23 +25,38 @@
 mod address;
 mod dial;
 mod endpoint;
+mod failed;
 #[cfg(feature = "codec")]
 pub mod framed;
 mod incoming;
 mod listener;
 #[cfg(feature = "test")]
 pub mod mem;
+mod net;
+mod opened;
 mod tcp;
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+mod tls;
+#[cfg(unix)]
+mod unix;
+mod wrap;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+pub use self::tls::{PeerCertificate, TlsClient, TlsIdentity, TlsListener, TlsServer};
+#[cfg(unix)]
+pub use self::unix::{UnixDialer, UnixListener};
 pub use self::{
     address::Address,
     dial::{Dial, Dialing},
     endpoint::{Endpoint, InvalidEndpoint},
     incoming::Incoming,
     listener::Listener,
+    net::{NetDialer, NetListener, NetStream},
+    opened::{Handshake, Open, Opened, Refused},
     tcp::{TcpDialer, TcpListener, TcpOptions},
+    wrap::{Wrap, Wrapped},
 };
 
 /// A stream of bytes in both directions: all that a connection asks of a transport.

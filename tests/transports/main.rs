@@ -1,0 +1,12 @@
+//! Transports: what holds over each of them, and what each of them does by itself.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod conformance;
+mod tls;
+#[cfg(unix)]
+mod unix;
+mod world;
+mod wrapping;
