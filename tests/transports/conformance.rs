@@ -5,8 +5,8 @@ use std::time::Duration;
 use steeple::{
     Endpoint, Kind,
     transport::{
-        NetDialer, NetListener, TcpDialer, TcpListener, TlsClient, TlsServer, Wrapped,
-        mem::MemNetwork,
+        Algorithm, Compression, NetDialer, NetListener, TcpDialer, TcpListener, TlsClient,
+        TlsServer, Wrapped, mem::MemNetwork,
     },
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,7 +70,7 @@ macro_rules! over {
     };
 }
 
-over!(tcp mem tls mutual_tls of_ones_own);
+over!(tcp mem tls mutual_tls compressed_tcp deflated_tcp compressed_tls of_ones_own);
 #[cfg(unix)]
 over!(unix);
 
@@ -106,6 +106,28 @@ async fn mutual_tls() -> World {
     let client = TlsClient::mutual(authority.roots(), authority.identity(&["client"])).unwrap();
     let listener = server.bind("tls://127.0.0.1:0").await.unwrap();
     World::new(listener, NetDialer::new().tls(client))
+}
+
+async fn compressed_tcp() -> World {
+    let listener = NetListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
+    let listener = Wrapped::new(listener.unwrap(), Compression::new());
+    World::new(listener, Wrapped::new(NetDialer::new(), Compression::new()))
+}
+
+async fn deflated_tcp() -> World {
+    let compression = Compression::new().sends(Algorithm::Deflate);
+    let listener = NetListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
+    let listener = Wrapped::new(listener.unwrap(), compression.clone());
+    World::new(listener, Wrapped::new(NetDialer::new(), compression))
+}
+
+async fn compressed_tls() -> World {
+    let authority = Authority::new();
+    let server = TlsServer::new(authority.identity(&["127.0.0.1"])).unwrap();
+    let dialer = NetDialer::new().tls(TlsClient::new(authority.roots()));
+    let listener = server.bind("tls://127.0.0.1:0").await.unwrap();
+    let listener = Wrapped::new(listener, Compression::new());
+    World::new(listener, Wrapped::new(dialer, Compression::new()))
 }
 
 /// A stream that nobody but this test knows, behind a wrapper of its own.

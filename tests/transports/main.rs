@@ -4,7 +4,9 @@
 mod support;
 
 mod certificates;
+mod compressed;
 mod conformance;
+mod dialing;
 mod tls;
 #[cfg(unix)]
 mod unix;
