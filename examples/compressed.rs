@@ -56,7 +56,7 @@ async fn talk(mut channel: Channel) -> Result<(), Error> {
 /// Counts what is written.
 fn counting<I: Io>(
     bytes: Arc<AtomicUsize>,
-) -> impl Wrap<I, Io = InspectWriter<I, impl FnMut(&[u8])>> {
+) -> impl Wrap<I, Io = InspectWriter<I, impl FnMut(&[u8]) + Send + 'static>> {
     service_fn(move |stream: Opened<I>| {
         let bytes = bytes.clone();
         let count = move |written: &[u8]| {

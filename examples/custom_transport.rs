@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok::<_, Error>(Response::new(request.into_body()))
     })));
 
-    let connect = async |secret| -> Result<Channel, Error> {
+    let connect = async |secret: &'static str| -> Result<Channel, Error> {
         let dial = dial.clone();
         let dialer = service_fn(move |endpoint: Endpoint| {
             let dial = dial.clone();

@@ -11,7 +11,7 @@ use futures_util::future::{Ready, ready};
 use steeple::{
     BoxError, Channel, Connector, Error, Execution, Kind, Options, Request, Response, Server,
     ServerHandle,
-    transport::{Io, Opened, Refused, Wrap},
+    transport::{Io, NetStream, Opened, Refused, Wrap},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -135,8 +135,8 @@ async fn a_refused_server_is_told_why() {
     let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
     let handle = server.handle();
     tokio::spawn(server.serve(echo()));
-    let refuses = service_fn(async |stream: Opened<_>| {
-        Err::<Opened<TcpStream>, _>(Refused::new(stream.io, "not this server"))
+    let refuses = service_fn(async |stream: Opened<NetStream>| {
+        Err::<Opened<NetStream>, _>(Refused::new(stream.io, "not this server"))
     });
     let connector = Connector::new().wrap(refuses);
     let error = soon(connector.connect(handle.address())).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn a_refused_server_is_told_why() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_let_go_and_holds_up_nobody() {
-    let timeout = Duration::from_millis(100);
+    let timeout = Duration::from_millis(500);
     let server = serve_named(Options::new().handshake_timeout(timeout)).await;
     let address = server.address().to_string();
     let mut silent = TcpStream::connect(&address["tcp://".len()..])

@@ -93,8 +93,8 @@ impl Compression {
         }
     }
 
-    /// What this side compresses by, if the other can take it; with `None` nothing, though it takes what the other
-    /// compresses. A server that is asked for another algorithm uses that.
+    /// What this side compresses by, if the other can take it; a server compresses by another that both have, if
+    /// not. With `None` it compresses nothing, though it takes what the other does.
     #[must_use]
     pub fn sends(mut self, algorithm: impl Into<Option<Algorithm>>) -> Self {
         self.sends = algorithm.into();

@@ -81,7 +81,9 @@ pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Answer> {
     }
     let [to_server, to_client] = [to_server, to_client].map(|it| (it, Algorithm::of(it)));
     let unknown = |(number, algorithm): (u8, Option<_>)| number != 0 && algorithm.is_none();
-    if unknown(to_client) || (to_server.0 != 0 && to_server.1 != offer.sends) {
+    let unwanted = to_client.1.is_some_and(|it| offer.takes & it.bit() == 0);
+    let other = to_server.1.is_some() && to_server.1 != offer.sends;
+    if unknown(to_server) || unknown(to_client) || unwanted || other {
         return Err(wrong(
             "the other side chose a compression that was not offered",
         ));
@@ -100,4 +102,78 @@ async fn say(io: &mut impl Io, one: u8, other: u8) -> io::Result<()> {
 
 fn number(algorithm: Option<Algorithm>) -> u8 {
     algorithm.map_or(0, Algorithm::bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a client with this offer makes of these answers.
+    async fn asked(offer: Offer, answer: [u8; LEN]) -> Result<Answer, String> {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(&answer).await.unwrap();
+        let asked = ask(&mut near, &offer).await;
+        asked.map_err(|error| error.to_string())
+    }
+
+    fn answer(to_server: u8, to_client: u8) -> [u8; LEN] {
+        let [a, b, c, d, e] = MAGIC;
+        [a, b, c, d, e, VERSION, to_server, to_client]
+    }
+
+    #[tokio::test]
+    async fn only_what_was_offered_is_taken_for_an_answer() {
+        let algorithm = Algorithm::ALL[0];
+        let bit = algorithm.bit();
+        let both = Offer {
+            sends: Some(algorithm),
+            takes: bit,
+        };
+        let chosen = asked(both, answer(bit, bit)).await.unwrap();
+        assert_eq!(chosen.to_server, Some(algorithm));
+        assert_eq!(chosen.to_client, Some(algorithm));
+        let plain = asked(both, answer(0, 0)).await.unwrap();
+        assert_eq!((plain.to_server, plain.to_client), (None, None));
+
+        let neither = Offer {
+            sends: None,
+            takes: 0,
+        };
+        for (offer, answer) in [
+            (both, answer(64, 0)),
+            (both, answer(0, 64)),
+            (neither, answer(bit, 0)),
+            (neither, answer(0, bit)),
+            (neither, answer(64, 0)),
+        ] {
+            let error = asked(offer, answer).await.unwrap_err();
+            assert!(error.contains("not offered"), "{error}");
+        }
+        let error = asked(both, *b"HTTP/1.1").await.unwrap_err();
+        assert!(error.contains("is none"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_offer_is_given_back_at_its_first_foreign_byte() {
+        for text in [&b"\x9Est"[..], b"G", b"\x9Dz!"] {
+            let (mut near, mut far) = tokio::io::duplex(64);
+            far.write_all(text).await.unwrap();
+            let given = accept(&mut near).await.unwrap();
+            assert_eq!(given, Err(text.to_vec()));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_offer_that_comes_byte_by_byte_is_one() {
+        let (mut near, mut far) = tokio::io::duplex(1);
+        let offer = answer(64, 3);
+        let writing = async { far.write_all(&offer).await.unwrap() };
+        let (taken, ()) = tokio::join!(accept(&mut near), writing);
+        // What it would compress by is not known here.
+        let expected = Offer {
+            sends: None,
+            takes: 3,
+        };
+        assert_eq!(taken.unwrap(), Ok(expected));
+    }
 }
