@@ -1,7 +1,7 @@
 //! What is put around streams before their first frame.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     task::{Context, Poll},
 };
@@ -152,22 +152,9 @@ where
 {
     Handshake::new(async move {
         let opened = stream.open(address, endpoint).await?;
-        wrapped(&mut wrap, opened).await
-    })
-}
-
-/// Readiness and call in one.
-fn wrapped<W, I>(
-    wrap: &mut W,
-    opened: Opened<I>,
-) -> impl Future<Output = Result<Opened<W::Io>, BoxError>>
-where
-    W: Wrap<I>,
-{
-    async move {
         poll_fn(|cx| wrap.poll_ready(cx))
             .await
             .map_err(Into::into)?;
         wrap.call(opened).await.map_err(Into::into)
-    }
+    })
 }

@@ -18,7 +18,9 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "tests");
+        // Two authorities of one name would be taken for one another.
+        let name = format!("authority {}", fastrand::u64(..));
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Self {
             issuer: Issuer::new(params, key),

@@ -60,6 +60,9 @@ fn of_certificate(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "its certificate is of an authority that is not trusted here".to_owned()
         }
+        CertificateError::BadSignature => {
+            "its certificate is not signed by the authority that it names".to_owned()
+        }
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
         other => format!("its certificate is not accepted: {other}"),
     }
