@@ -119,7 +119,10 @@ mod tests {
             async move {
                 match step {
                     Ok(u64::MAX) => pending().await,
-                    Ok(after) => Ok(sleep(Duration::from_millis(after)).await),
+                    Ok(after) => {
+                        sleep(Duration::from_millis(after)).await;
+                        Ok(())
+                    }
                     Err(after) => {
                         sleep(Duration::from_millis(after)).await;
                         Err(io::ErrorKind::ConnectionRefused.into())
