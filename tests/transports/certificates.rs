@@ -1,5 +1,7 @@
 //! An authority, and certificates of it, made in memory.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use steeple::transport::TlsIdentity;
 use tokio_rustls::rustls::{
@@ -19,7 +21,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Two authorities of one name would be taken for one another.
-        let name = format!("authority {}", fastrand::u64(..));
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let name = format!("authority {}", LAST.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Self {

@@ -36,9 +36,10 @@ use crate::{
 /// ```no_run
 /// use steeple::{Server, transport::{TlsIdentity, TlsServer}};
 /// # async fn example(service: steeple::conn::Unserved) -> Result<(), Box<dyn std::error::Error>> {
-/// let load = || TlsIdentity::from_pem(std::fs::read("cert.pem")?, std::fs::read("key.pem")?)
-/// #   .map_err(std::io::Error::other)
-///     ;
+/// let load = || -> Result<_, Box<dyn std::error::Error>> {
+///     let (chain, key) = (std::fs::read("cert.pem")?, std::fs::read("key.pem")?);
+///     Ok(TlsIdentity::from_pem(chain, key)?)
+/// };
 /// let tls = TlsServer::new(load()?)?;
 /// let server = Server::new(tls.bind("tls://0.0.0.0:7000").await?);
 /// tokio::spawn(server.serve(service));
