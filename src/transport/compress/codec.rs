@@ -14,7 +14,7 @@ pub enum Algorithm {
     /// DEFLATE without a header, at its fastest (feature `deflate`).
     #[cfg(feature = "deflate")]
     Deflate,
-    /// zstd at level 1 with a window of 32 KiB (feature `zstd`).
+    /// zstd at level 1 with a window of 16 KiB (feature `zstd`).
     #[cfg(feature = "zstd")]
     Zstd,
 }
@@ -42,9 +42,17 @@ pub(super) struct Step {
     pub(super) written: usize,
 }
 
-/// 32 KiB: what is larger costs memory on both sides for each connection, and finds little more in small messages.
+/// 16 KiB: what is larger costs memory on both sides for each connection, and finds little more in small messages.
 #[cfg(feature = "zstd")]
-const WINDOW_LOG: u32 = 15;
+const WINDOW_LOG: u32 = 14;
+
+/// 32 KiB, so that a later version may have the larger window.
+#[cfg(feature = "zstd")]
+const MAX_WINDOW_LOG: u32 = 15;
+
+/// A table of 32 KiB to look up what is in the window, instead of 64 KiB for one that holds much more.
+#[cfg(feature = "zstd")]
+const HASH_LOG: u32 = 13;
 
 /// 8 KiB, for DEFLATE holds several times its window.
 #[cfg(feature = "deflate")]
@@ -84,6 +92,7 @@ impl Encoder {
             Algorithm::Zstd => {
                 let mut encoder = raw::Encoder::new(1)?;
                 encoder.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+                encoder.set_parameter(CParameter::HashLog(HASH_LOG))?;
                 Self::Zstd(encoder)
             }
             #[cfg(feature = "deflate")]
@@ -177,7 +186,7 @@ impl Decoder {
             #[cfg(feature = "zstd")]
             Algorithm::Zstd => {
                 let mut decoder = raw::Decoder::new()?;
-                decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
+                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
                 Self::Zstd(decoder)
             }
             #[cfg(feature = "deflate")]

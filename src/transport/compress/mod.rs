@@ -64,8 +64,8 @@ use super::{Io, Opened, failed::failed};
 /// ```
 ///
 /// A client that compresses needs a server that has this wrapper, be it [off](Self::off): to any other it does not
-/// connect, and says so. It costs one round trip when a connection begins, and on each side about 130 KiB for a
-/// connection with zstd, or about 250 KiB with DEFLATE, half of it for each direction that is compressed.
+/// connect, and says so. It costs one round trip when a connection begins, and on each side about 170 KiB for a
+/// connection with zstd, or about 265 KiB with DEFLATE, in all of its life.
 ///
 /// **Secrets.** Who can see how long messages are, and put text of their own beside a secret on the same connection,
 /// can guess the secret from how well the two compress together (CRIME). Where that may be, leave it off.
