@@ -13,7 +13,7 @@
 //! | [`SERVER`] | info | `a server's phase`: serving, lame duck, draining, closed | `phase` |
 //! | | error | `an accept failed`; accepting pauses for a second | `listener`, `error` |
 //! | | debug | `accepted` | `listener`, `address` |
-//! | | warn | `a connection was refused` | `address`, `reason` |
+//! | | warn | `a connection was refused`; what is done before its first frame may have failed | `address`, `reason` |
 //! | | debug | `a connection was lost` | `address`, `error` |
 //! | | debug | `a connection is drained`, being old or idle | `address`, `reason` |
 //! | [`CONN`] | debug | `the peer has opened`: the handshake | `agent` |

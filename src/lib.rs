@@ -52,7 +52,7 @@
 //! | [`layers`] | policy | [`replicas`](layers::replicas), endpoints kept connected, and [`balance`](layers::balance), which of them is called; deadlines, retries, logging and more; [`from_tower`], by which tower's layers and ours understand each other |
 //! | [`codec`] | values ⇄ bytes | [`Codec`] and those that ship; [`encode`](codec::encode) and [`decode`](codec::decode) |
 //! | [`conn`] | frames ⇄ calls | [`Peer`], the other end; [`Options`]; [`Builder`](conn::Builder), for any stream |
-//! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, and what a dialler and a listener are |
+//! | [`transport`] | streams | [`Endpoint`], [`Address`], TCP, unix sockets, TLS, compression, and what a dialler, a listener and a wrapper are |
 //! | [`wire`] | bytes ⇄ frames | [`Wire`](wire::Wire), the seam; [`native`](wire::native), our own format with its specification |
 //! | [`message`] | what a service sees | [`Request`], [`Response`], [`Body`], [`Metadata`] |
 //!
@@ -141,6 +141,10 @@
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
 //! | `dns` | | replicas found by [DNS](layers::resolve) |
+//! | `tls` | | `tls://` endpoints, and TLS around any stream: rustls with the cryptography of ring |
+//! | `tls-aws-lc` | | the same with that of aws-lc |
+//! | `zstd` | | [`Compression`](transport) of whole connections by zstd |
+//! | `deflate` | | the same by DEFLATE |
 //! | `test` | | the network in memory with seeded faults, `transport::mem`; the probe of layers, `test` |
 
 pub mod client;

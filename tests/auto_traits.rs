@@ -10,7 +10,11 @@ use steeple::{
     codec::DefaultCodec,
     conn::{Builder, Unserved},
     router::{Route, RouteFuture, RouteService},
-    transport::{Dialing, TcpDialer, TcpListener, mem::MemStream},
+    transport::{
+        Compressed, Compression, Dialing, Handshake, NetDialer, NetListener, NetStream,
+        PeerCertificate, Refused, TcpDialer, TcpListener, TlsClient, TlsIdentity, TlsListener,
+        TlsServer, mem::MemStream,
+    },
 };
 use tokio::net::TcpStream;
 use tower::{ServiceExt, util::BoxCloneService};
@@ -46,6 +50,18 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<Started<Rc<()>>>();
     send_sync::<TcpDialer>();
     send_sync::<TcpListener>();
+    send_sync::<Compressed<TcpStream>>();
+    send_sync::<Compression>();
+    send_sync::<NetDialer>();
+    send_sync::<NetListener>();
+    send_sync::<NetStream>();
+    send_sync::<PeerCertificate>();
+    send_sync::<Refused>();
+    send_sync::<TlsClient>();
+    send_sync::<TlsIdentity>();
+    send_sync::<TlsListener>();
+    send_sync::<TlsServer>();
+    send::<Handshake<TcpStream>>();
     send::<Call<'static, i32, DefaultStack, DefaultCodec>>();
     send::<CallFuture<'static, i32, DefaultStack, DefaultCodec>>();
     send::<Server>();

@@ -176,3 +176,42 @@ async fn an_accept_that_is_given_up_loses_no_client() {
     let [(client, _), (_, accepted)] = connect(TcpDialer::new(), &mut listener, bound).await;
     assert_eq!(accepted, client.local_addr().unwrap().into());
 }
+
+#[tokio::test]
+async fn a_tls_endpoint_is_not_reached_in_plain() {
+    let error = dial_error("tls://127.0.0.1:1").await;
+    assert_eq!(
+        error.to_string(),
+        "tls://127.0.0.1:1 is not a tcp:// endpoint"
+    );
+    let bound = TcpListener::bind(&endpoint("tls://127.0.0.1:0")).await;
+    assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn listeners_that_all_agree_share_a_port() {
+    let options = || TcpOptions::new().reuse_port(true).backlog(8);
+    let first = TcpListener::bind_with(&endpoint("tcp://127.0.0.1:0"), options()).await;
+    let first = first.unwrap();
+    let bound = endpoint(&first.local_address().to_string());
+    let second = TcpListener::bind_with(&bound, options()).await.unwrap();
+    assert_eq!(first.local_address(), second.local_address());
+    let error = TcpListener::bind(&bound).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_zone_says_through_which_interface() {
+    // Here the loopback, by its number: of link-local addresses, which have names for zones, a host may have none.
+    let Ok(listener) = TcpListener::bind(&endpoint("tcp://[::1]:0")).await else {
+        return; // a host without IPv6
+    };
+    let Address::Tcp(address) = listener.local_address() else {
+        panic!("a TCP listener has a TCP address")
+    };
+    let zoned = endpoint(&format!("tcp://[::1%1]:{}", address.port()));
+    let (_stream, server) = TcpDialer::new().oneshot(zoned).await.unwrap();
+    assert!(server.ip().unwrap().is_loopback());
+}

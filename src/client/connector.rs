@@ -16,11 +16,11 @@ use tower_service::Service;
 
 use super::Channel;
 use crate::{
-    Address, Endpoint, Error, Kind, Options, Stats,
+    Address, BoxError, Endpoint, Error, Kind, Options, Stats,
     conn::{Builder, RpcService, Unserved},
     events,
-    transport::{Dial, InvalidEndpoint, Io, TcpDialer},
-    wire::{Role, Wire, native::Native},
+    transport::{Dial, InvalidEndpoint, Io, NetDialer, Open, Opened, Refused, Wrap, Wrapped},
+    wire::{Reason, Role, Wire, native::Native},
 };
 
 /// Makes a [`Channel`] of an [`Endpoint`]: a tower `Service`, so that layers can wrap dialling.
@@ -42,7 +42,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a connector does nothing unless it is called"]
-pub struct Connector<D = TcpDialer, S = Unserved, W = Native> {
+pub struct Connector<D = NetDialer, S = Unserved, W = Native> {
     dialer: D,
     service: S,
     wire: W,
@@ -62,10 +62,10 @@ struct Dials {
 }
 
 impl Connector {
-    /// Dials TCP within 10 s, speaks the native wire and serves nothing.
+    /// Dials what a [`NetDialer`] dials within 10 s, speaks the native wire and serves nothing.
     pub fn new() -> Self {
         Self {
-            dialer: TcpDialer::default(),
+            dialer: NetDialer::new(),
             service: Unserved,
             wire: Native::default(),
             options: Options::default(),
@@ -80,6 +80,23 @@ impl<D, S, W> Connector<D, S, W> {
     pub fn dialer<E: Dial>(self, dialer: E) -> Connector<E, S, W> {
         Connector {
             dialer,
+            service: self.service,
+            wire: self.wire,
+            options: self.options,
+            dial_timeout: self.dial_timeout,
+            dials: self.dials,
+        }
+    }
+
+    /// Puts `wrap` around each stream that is dialled, before its first frame and within the
+    /// [`dial_timeout`](Self::dial_timeout).
+    pub fn wrap<V>(self, wrap: V) -> Connector<Wrapped<D, V>, S, W>
+    where
+        D: Dial,
+        V: Wrap<<D::Io as Open>::Io>,
+    {
+        Connector {
+            dialer: Wrapped::new(self.dialer, wrap),
             service: self.service,
             wire: self.wire,
             options: self.options,
@@ -118,7 +135,7 @@ impl<D, S, W> Connector<D, S, W> {
         self
     }
 
-    /// How long a dial may take, names and all addresses included. Default: 10 s. A dialler that is not ready
+    /// How long a dial may take: names, all addresses, and what is done before the first frame. Default: 10 s. A dialler that is not ready
     /// is waited for before that.
     pub fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.dial_timeout = timeout;
@@ -172,17 +189,49 @@ where
     /// # Panics
     /// If called outside of a tokio runtime.
     pub fn connect_io(&self, io: impl Io, address: impl Into<Option<Address>>) -> Channel {
-        let (peer, connection) = Builder::new(Role::Dialer)
+        let builder = self.builder().address(address);
+        self.spawn(builder, io)
+    }
+
+    fn builder(&self) -> Builder<W> {
+        Builder::new(Role::Dialer)
             .wire(self.wire.clone())
             .options(self.options.clone())
-            .address(address)
-            .build(io, self.service.clone());
+    }
+
+    fn spawn(&self, builder: Builder<W>, io: impl Io) -> Channel {
+        let (peer, connection) = builder.build(io, self.service.clone());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(target: events::CLIENT, %error, "a connection was lost");
             }
         });
         Channel::new(peer)
+    }
+
+    /// Makes a channel of a stream that is ready.
+    fn connected<I: Io>(&self, opened: Opened<I>) -> Channel {
+        let builder = self
+            .builder()
+            .address(opened.address)
+            .extensions(opened.extensions);
+        self.spawn(builder, opened.io)
+    }
+
+    /// Tells a server whose stream this side would not have, if a word was left for it.
+    fn tell(&self, error: BoxError) -> BoxError {
+        match error.downcast::<Refused>() {
+            Ok(refused) => {
+                let text = refused.to_string();
+                let refusal =
+                    self.builder()
+                        .refuse(refused.into_io(), Reason::Refused, text.clone());
+                // It takes a second at most, and always fails, with the text.
+                tokio::spawn(async move { drop(refusal.await) });
+                text.into()
+            }
+            Err(error) => error,
+        }
     }
 }
 
@@ -212,7 +261,11 @@ where
 
     fn call(&mut self, endpoint: Endpoint) -> Connecting {
         let name = endpoint.to_string();
-        let dial = self.dialer.call(endpoint);
+        let dial = self.dialer.call(endpoint.clone());
+        let dial = async move {
+            let (io, address) = dial.await.map_err(Into::into)?;
+            io.open(address, Some(endpoint)).await
+        };
         // The dialler of the clone is never called, so it need not be ready.
         let connector = self.clone();
         Connecting(Box::pin(async move {
@@ -223,17 +276,17 @@ where
                     Kind::Unreachable,
                     format!("cannot reach {name}"),
                 )
-                .with_source(error)),
+                .with_source(connector.tell(error))),
                 Err(elapsed) => {
                     let text = format!("cannot reach {name} within dial_timeout of {timeout:?}");
                     Err(Error::new(Kind::Unreachable, text).with_source(elapsed))
                 }
             };
             match dialled {
-                Ok((io, address)) => {
+                Ok(opened) => {
                     connector.dials.succeeded.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(target: events::CLIENT, %address, "dialled");
-                    Ok(connector.connect_io(io, address))
+                    tracing::debug!(target: events::CLIENT, address = %opened.address, "dialled");
+                    Ok(connector.connected(opened))
                 }
                 Err(error) => {
                     connector.dials.failed.fetch_add(1, Ordering::Relaxed);

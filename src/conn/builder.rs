@@ -97,6 +97,12 @@ impl<W: Wire> Builder<W> {
         self
     }
 
+    /// Adds all of these, as [`extension`](Self::extension) does one.
+    pub fn extensions(mut self, values: Extensions) -> Self {
+        self.extensions.extend(values);
+        self
+    }
+
     /// The other end as something to call, and the task to be spawned. `service` serves what the other end
     /// calls; requests find the [`Peer`] and its [`Address`] in their [`connection`](crate::Request::connection).
     ///

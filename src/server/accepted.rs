@@ -8,7 +8,7 @@ use std::{
 
 use tower_service::Service;
 
-use crate::Address;
+use crate::{Address, Extensions};
 
 /// A client that was accepted and has said nothing yet: what a service of its own is made for, by
 /// [`serve_with`](super::Server::serve_with).
@@ -19,6 +19,8 @@ pub struct Accepted {
     pub address: Address,
     /// Where the client came in.
     pub listener: Address,
+    /// What was found out about the client before its first frame: with TLS, its certificate.
+    pub extensions: Extensions,
 }
 
 /// Gives each connection a clone of one service: the one that came with the connection's own clone of this.

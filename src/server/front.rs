@@ -1,7 +1,7 @@
 //! One listener of a server: it accepts, and gives each client a connection with a service of its own.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     future::{Future, poll_fn},
     io,
     pin::pin,
@@ -24,10 +24,10 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    Address, Error, Options,
+    Address, BoxError, Error, Options,
     conn::{Builder, Excess, RpcService},
     events,
-    transport::{Io, Listener},
+    transport::{Io, Listener, Open, Opened, Refused},
     wire::{Reason, Role, Wire},
 };
 
@@ -82,7 +82,10 @@ enum Over {
 /// that only time and ending connections give back.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Clients that are being told that they are not wanted. Each takes up to a second; further ones are dropped
+/// How long a client that is refused has to become ready to be told so.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// Clients that are being told that they are not wanted. Each takes up to two seconds; further ones are dropped
 /// without a word, so that a flood of them costs no more than this.
 const MAX_REFUSALS: usize = 256;
 
@@ -222,13 +225,10 @@ where
     ) {
         let mut house = self.house.clone();
         house.ages = house.ages.jittered(&mut self.rng);
-        let accepted = Accepted {
-            address,
-            listener: self.address.clone(),
-        };
+        let listener = self.address.clone();
         let phase = self.phase.clone();
         self.tasks.connections.spawn(async move {
-            house.connection(io, accepted, phase, wishes).await;
+            house.connection(io, address, listener, phase, wishes).await;
             drop(slot);
         });
     }
@@ -243,15 +243,54 @@ where
     S: RpcService + Send + 'static,
     W: Wire + Clone,
 {
-    /// Makes the service of a client, and serves it until it leaves.
-    async fn connection<I: Io>(
-        mut self,
-        io: I,
-        accepted: Accepted,
+    /// Does what is to be done with a stream before its first frame, and then serves it.
+    async fn connection<O: Open>(
+        self,
+        stream: O,
+        address: Address,
+        listener: Address,
         mut phase: watch::Receiver<Phase>,
         wishes: watch::Receiver<Wish>,
     ) {
-        let address = accepted.address.clone();
+        let within = self.options.handshake_timeout;
+        let opened = tokio::select! {
+            biased;
+            opened = open(stream, address.clone(), within) => opened,
+            // Nothing was said on it that could be answered.
+            () = draining(&mut phase) => Err(STOPS.into()),
+        };
+        match opened {
+            Ok(opened) => self.served(opened, listener, phase, wishes).await,
+            Err(error) => match error.downcast::<Refused>() {
+                Ok(refused) => {
+                    let text = refused.to_string();
+                    let refusal = self.refuse(refused.into_io(), address, Reason::Refused, text);
+                    refusal.await;
+                }
+                Err(error) => self.refused(&address, &Chain(&*error)),
+            },
+        }
+    }
+
+    /// Makes the service of a client, and serves it until it leaves.
+    async fn served<I: Io>(
+        mut self,
+        opened: Opened<I>,
+        listener: Address,
+        mut phase: watch::Receiver<Phase>,
+        wishes: watch::Receiver<Wish>,
+    ) {
+        let Opened {
+            io,
+            address,
+            extensions,
+            ..
+        } = opened;
+        let accepted = Accepted {
+            address: address.clone(),
+            listener,
+            extensions: extensions.clone(),
+        };
         let within = self.options.handshake_timeout;
         let made = tokio::select! {
             biased;
@@ -266,7 +305,8 @@ where
             Ok(service) => service,
             Err((reason, text)) => return self.refuse(io, address, reason, text).await,
         };
-        let (peer, connection) = self.builder(&address).build(io, service);
+        let builder = self.builder(&address).extensions(extensions);
+        let (peer, connection) = builder.build(io, service);
         let entry = Registry::enter(self.handle.registry(), peer.clone(), wishes);
         let drains = |reason| {
             tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
@@ -280,18 +320,20 @@ where
 
 impl<M, W: Wire + Clone> House<M, W> {
     /// Tells a client that it is not wanted, and why.
-    fn refuse<I: Io>(
+    fn refuse<O: Open>(
         &self,
-        io: I,
+        stream: O,
         address: Address,
         reason: Reason,
         text: String,
-    ) -> impl Future<Output = ()> + Send + use<I, M, W> {
+    ) -> impl Future<Output = ()> + Send + use<O, M, W> {
         self.refused(&address, &text);
-        let refusal = self.builder(&address).refuse(io, reason, text);
+        let builder = self.builder(&address);
         async move {
-            // It always fails, with the text.
-            let _ = refusal.await;
+            if let Ok(opened) = open(stream, address, REFUSAL).await {
+                // It always fails, with the text.
+                drop(builder.refuse(opened.io, reason, text).await);
+            }
         }
     }
 
@@ -305,6 +347,33 @@ impl<M, W: Wire + Clone> House<M, W> {
             .wire(self.wire.clone())
             .options(self.options.clone())
             .address(address.clone())
+    }
+}
+
+/// An error with its causes, for a line in a log.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut error = self.0;
+        while let Some(source) = error.source() {
+            write!(f, ": {source}")?;
+            error = source;
+        }
+        Ok(())
+    }
+}
+
+/// Does what is to be done before the first frame.
+async fn open<O: Open>(
+    stream: O,
+    address: Address,
+    within: Duration,
+) -> Result<Opened<O::Io>, BoxError> {
+    match tokio::time::timeout(within, stream.open(address, None)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(format!("it was not ready for a first frame within {within:?}").into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, pin::Pin};
 
-use crate::transport::{Address, Io, Listener};
+use crate::transport::{Address, Handshake, Io, Listener, Open};
 
 /// Any listener.
 pub(super) struct AnyListener(Box<dyn Erased>);
@@ -14,7 +14,9 @@ trait Erased: Send {
     fn local_address(&self) -> Address;
 }
 
-type Accepting<'a> = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Io>, Address)>> + Send + 'a>>;
+type Accepting<'a> = Pin<Box<dyn Future<Output = io::Result<(AnyStream, Address)>> + Send + 'a>>;
+
+type AnyStream = Handshake<Box<dyn Io>>;
 
 impl AnyListener {
     pub(super) fn new(listener: impl Listener) -> Self {
@@ -26,7 +28,12 @@ impl<L: Listener> Erased for L {
     fn accept(&mut self) -> Accepting<'_> {
         Box::pin(async {
             let (io, address) = Listener::accept(self).await?;
-            Ok((Box::new(io) as Box<dyn Io>, address))
+            let at = address.clone();
+            let opening = Handshake::new(async {
+                let opened = io.open(at, None).await?;
+                Ok(opened.map(|io| Box::new(io) as Box<dyn Io>))
+            });
+            Ok((opening, address))
         })
     }
 
@@ -36,9 +43,9 @@ impl<L: Listener> Erased for L {
 }
 
 impl Listener for AnyListener {
-    type Io = Box<dyn Io>;
+    type Io = AnyStream;
 
-    async fn accept(&mut self) -> io::Result<(Box<dyn Io>, Address)> {
+    async fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
         self.0.accept().await
     }
 

@@ -88,7 +88,7 @@ use self::{
 use crate::{
     Address, Endpoint, Error, Kind, Options,
     conn::{Excess, RpcService},
-    transport::{InvalidEndpoint, Listener, TcpListener},
+    transport::{InvalidEndpoint, Listener, NetListener, Open, Wrap, Wrapped},
     wire::{Wire, native::Native},
 };
 
@@ -116,7 +116,7 @@ use crate::{
 /// # }
 /// ```
 #[must_use = "a server listens, and accepts nobody until `serve`"]
-pub struct Server<L = TcpListener, W = Native> {
+pub struct Server<L = NetListener, W = Native> {
     listener: L,
     others: Vec<AnyListener>,
     wire: W,
@@ -140,7 +140,8 @@ struct Policy {
 type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Server {
-    /// Listens on an endpoint. `tcp://127.0.0.1:0` lets the system choose the port.
+    /// Listens on an endpoint, `tcp://` or `unix://`. `tcp://127.0.0.1:0` lets the system choose the port. A
+    /// `tls://` endpoint needs a certificate, so its listener is made first.
     ///
     /// # Errors
     /// [`Kind::Invalid`] if this is no endpoint, [`Kind::Unavailable`] if it cannot be listened on.
@@ -150,7 +151,7 @@ impl Server {
         E::Error: Into<InvalidEndpoint>,
     {
         let endpoint = endpoint.try_into().map_err(Into::into)?;
-        let listener = TcpListener::bind(&endpoint).await.map_err(|error| {
+        let listener = NetListener::bind(&endpoint).await.map_err(|error| {
             Error::new(Kind::Unavailable, format!("cannot listen on {endpoint}")).with_source(error)
         })?;
         Ok(Self::new(listener))
@@ -215,6 +216,26 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
         self.handle.registry().listens(listener.local_address());
         self.others.push(AnyListener::new(listener));
         self
+    }
+
+    /// Puts `wrap` around each stream of the listener that the server was made with, before its first frame and
+    /// within [`handshake_timeout`](Options::handshake_timeout). It runs in the client's own task. One that was
+    /// added by [`also`](Self::also) comes wrapped, by [`Wrapped::new`].
+    pub fn wrap<V>(self, wrap: V) -> Server<Wrapped<L, V>, W>
+    where
+        V: Wrap<<L::Io as Open>::Io>,
+    {
+        Server {
+            listener: Wrapped::new(self.listener, wrap),
+            others: self.others,
+            wire: self.wire,
+            options: self.options,
+            policy: self.policy,
+            handle: self.handle,
+            shutdown: self.shutdown,
+            life: self.life,
+            wishes: self.wishes,
+        }
     }
 
     /// Speaks another wire, or the native one within other limits.

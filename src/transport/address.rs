@@ -18,14 +18,18 @@ pub enum Address {
     Other(Arc<str>),
     /// One end of a TCP connection.
     Tcp(SocketAddr),
+    /// One end of a TCP connection with TLS.
+    Tls(SocketAddr),
+    /// A unix socket: its path, or `@` and its abstract name. Most clients have neither: theirs is empty.
+    Unix(Arc<str>),
 }
 
 impl Address {
     /// The IP address, if there is one: what a limit per client counts by.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip()),
-            Self::Mem(_) | Self::Other(_) => None,
+            Self::Tcp(address) | Self::Tls(address) => Some(address.ip()),
+            Self::Mem(_) | Self::Other(_) | Self::Unix(_) => None,
         }
     }
 }
@@ -46,6 +50,8 @@ impl fmt::Display for Address {
             Self::Mem(name) => write!(f, "mem://{name}"),
             Self::Other(text) => f.write_str(text),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tls(address) => write!(f, "tls://{address}"),
+            Self::Unix(path) => write!(f, "unix://{path}"),
         }
     }
 }
@@ -62,6 +68,9 @@ mod tests {
             assert_eq!(address.to_string(), text);
             assert_eq!(text.parse::<Endpoint>().unwrap(), Endpoint::from(socket));
         }
+        let tls = Address::Tls("127.0.0.1:7000".parse().unwrap());
+        assert_eq!(tls.to_string(), "tls://127.0.0.1:7000");
+        assert_eq!(Address::Unix("/a".into()).to_string(), "unix:///a");
         assert_eq!(Address::Mem("a".into()).to_string(), "mem://a");
         assert_eq!(Address::Other("COM1".into()).to_string(), "COM1");
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Address, Endpoint, Io};
+use super::{Address, Endpoint, Open};
 use crate::BoxError;
 
 /// Something that dials: a `Service` of [`Endpoint`] that answers with a stream and the [`Address`] it leads to.
@@ -34,7 +34,7 @@ use crate::BoxError;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a dialler",
     note = "a dialler is a `tower::Service<Endpoint>` whose response is `(stream, Address)`",
-    note = "the stream is `Io`, the error `Into<BoxError>`, service and future are `Send + 'static`"
+    note = "the stream is `Open`, as every `Io` is, the error `Into<BoxError>`, service and future are `Send + 'static`"
 )]
 pub trait Dial:
     Service<
@@ -45,8 +45,8 @@ pub trait Dial:
     > + Send
     + 'static
 {
-    /// The stream that a dial gives.
-    type Io: Io;
+    /// The stream that a dial gives, or what becomes one.
+    type Io: Open;
 }
 
 impl<D, I> Dial for D
@@ -54,33 +54,33 @@ where
     D: Service<Endpoint, Response = (I, Address)> + Send + 'static,
     D::Error: Into<BoxError>,
     D::Future: Send + 'static,
-    I: Io,
+    I: Open,
 {
     type Io = I;
 }
 
 /// A dial under way: a boxed future, for diallers that want a type with a name. Dropping it ends the dial.
 #[must_use = "a dial does nothing unless it is polled"]
-pub struct Dialing<I>(Pin<Box<dyn Future<Output = Dialed<I>> + Send>>);
+pub struct Dialing<I, E = io::Error>(Pin<Box<dyn Future<Output = Dialed<I, E>> + Send>>);
 
-type Dialed<I> = io::Result<(I, Address)>;
+type Dialed<I, E> = Result<(I, Address), E>;
 
-impl<I> Dialing<I> {
+impl<I, E> Dialing<I, E> {
     /// A dial that runs as `future`.
-    pub fn new(future: impl Future<Output = Dialed<I>> + Send + 'static) -> Self {
+    pub fn new(future: impl Future<Output = Dialed<I, E>> + Send + 'static) -> Self {
         Self(Box::pin(future))
     }
 }
 
-impl<I> Future for Dialing<I> {
-    type Output = Dialed<I>;
+impl<I, E> Future for Dialing<I, E> {
+    type Output = Dialed<I, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)
     }
 }
 
-impl<I> fmt::Debug for Dialing<I> {
+impl<I, E> fmt::Debug for Dialing<I, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialing").finish_non_exhaustive()
     }

@@ -21,6 +21,9 @@ use crate::Kind;
 /// | `tcp://host:port` | a host name or IPv4 address |
 /// | `tcp://[::1]:port` | an IPv6 address, with a zone if need be: `[fe80::1%eth0]` |
 /// | `tcp://:port` | every address of this host to listen on, `localhost` to dial |
+/// | `tls://host:port` | TCP with TLS (feature `tls`), the same forms |
+/// | `unix:///run/x.sock` | a unix socket; what follows `unix://` is its path |
+/// | `unix://@name` | a unix socket with an abstract name, on Linux |
 /// | `mem://name` | a listener in a network in memory (feature `test`) |
 ///
 /// A port is a number, `http` or `https`; 0 to listen on lets the system choose. The text is kept as it was
@@ -55,6 +58,8 @@ pub struct InvalidEndpoint {
 enum Scheme {
     Mem,
     Tcp,
+    Tls,
+    Unix,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,7 @@ enum Problem {
     BareIpv6,
     Character(char),
     NoHost,
+    NoPath,
     NoPort,
     NoScheme,
     NotIpv6,
@@ -78,12 +84,13 @@ impl Endpoint {
         &self.text
     }
 
-    /// How it is reached: `tcp` or `mem`.
+    /// How it is reached: `tcp`, `tls`, `unix` or `mem`.
     pub fn scheme(&self) -> &'static str {
         self.scheme.name()
     }
 
-    /// The host without brackets, empty in `tcp://:80`; the name in `mem://name`.
+    /// The host without brackets, empty in `tcp://:80`; the name in `mem://name`; the path, or `@name`, in
+    /// `unix://`.
     pub fn host(&self) -> &str {
         &self.text[self.host.clone()]
     }
@@ -207,8 +214,9 @@ impl fmt::Display for InvalidEndpoint {
             Problem::BareIpv6 => {
                 f.write_str("an IPv6 host stands in brackets, as in tcp://[::1]:80")
             }
-            Problem::Character(c) => write!(f, "the host contains {c:?}"),
+            Problem::Character(c) => write!(f, "the {} contains {c:?}", self.part()),
             Problem::NoHost => f.write_str("the name is missing"),
+            Problem::NoPath => f.write_str("the path is missing, as in unix:///run/x.sock"),
             Problem::NoPort => f.write_str("the port is missing"),
             Problem::NoScheme => f.write_str(r#"there is no "://", as in tcp://host:port"#),
             Problem::NotIpv6 => f.write_str("what stands in brackets is not an IPv6 address"),
@@ -229,13 +237,25 @@ impl fmt::Display for InvalidEndpoint {
 
 impl Error for InvalidEndpoint {}
 
+impl InvalidEndpoint {
+    /// What a wrong character stands in.
+    fn part(&self) -> &'static str {
+        match self.text.starts_with("unix:") {
+            true => "path",
+            false => "host",
+        }
+    }
+}
+
 impl Scheme {
-    const ALL: [Self; 2] = [Self::Tcp, Self::Mem];
+    const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::Unix, Self::Mem];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Mem => "mem",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Unix => "unix",
         }
     }
 
@@ -253,13 +273,18 @@ fn parse(text: &str) -> Result<Endpoint, Problem> {
         .ok_or_else(|| Problem::UnknownScheme(scheme.to_owned()))?;
     let (host, port) = match scheme {
         Scheme::Mem if rest.is_empty() => return Err(Problem::NoHost),
-        Scheme::Mem => (0..rest.len(), None),
-        Scheme::Tcp => {
+        Scheme::Unix if rest.is_empty() || rest == "@" => return Err(Problem::NoPath),
+        Scheme::Mem | Scheme::Unix => (0..rest.len(), None),
+        Scheme::Tcp | Scheme::Tls => {
             let (host, port) = host_and_port(rest)?;
             (host, Some(port))
         }
     };
-    if let Some(c) = rest[host.clone()].chars().find(|&c| is_foreign_to_hosts(c)) {
+    let is_foreign = match scheme {
+        Scheme::Unix => is_foreign_to_paths,
+        Scheme::Mem | Scheme::Tcp | Scheme::Tls => is_foreign_to_hosts,
+    };
+    if let Some(c) = rest[host.clone()].chars().find(|&c| is_foreign(c)) {
         return Err(Problem::Character(c));
     }
     Ok(Endpoint {
@@ -316,6 +341,11 @@ fn is_foreign_to_hosts(c: char) -> bool {
         || matches!(c, '/' | '?' | '#' | '@' | ',' | '[' | ']' | '"')
 }
 
+/// A path may be anything, apart from what a list of endpoints needs and what no terminal shows.
+fn is_foreign_to_paths(c: char) -> bool {
+    c.is_control() || c == ','
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -349,6 +379,11 @@ mod tests {
             ("tcp://host:https", ("tcp", "host", Some(443))),
             ("mem://server", ("mem", "server", None)),
             ("mem://a:b", ("mem", "a:b", None)),
+            ("tls://host:443", ("tls", "host", Some(443))),
+            ("tls://[::1]:443", ("tls", "::1", Some(443))),
+            ("unix:///run/a b@c.sock", ("unix", "/run/a b@c.sock", None)),
+            ("unix://run/x", ("unix", "run/x", None)),
+            ("unix://@name", ("unix", "@name", None)),
         ] {
             let (scheme, host, port) = expected;
             assert_eq!(parts(text), (scheme, host.to_owned(), port), "{text}");
@@ -362,9 +397,12 @@ mod tests {
             ("", r#"there is no "://""#),
             (
                 "http://host:80",
-                r#"the scheme "http" is not one of tcp mem"#,
+                r#"the scheme "http" is not one of tcp tls unix mem"#,
             ),
-            ("TCP://host:80", r#"the scheme "TCP" is not one of tcp mem"#),
+            (
+                "TCP://host:80",
+                r#"the scheme "TCP" is not one of tcp tls unix mem"#,
+            ),
             ("tcp://host", "the port is missing"),
             ("tcp://host:", "the port is missing"),
             ("tcp://[::1]", "the port is missing"),
@@ -381,6 +419,11 @@ mod tests {
             ("tcp://me@host:80", "the host contains '@'"),
             ("tcp://a b:80", "the host contains ' '"),
             ("mem://", "the name is missing"),
+            ("tls://host", "the port is missing"),
+            ("unix://", "the path is missing"),
+            ("unix://@", "the path is missing"),
+            ("unix:///a,unix:///b", "the path contains ','"),
+            ("unix:///a\0", r"the path contains '\0'"),
             ("mem://a,mem://b", "the host contains ','"),
         ] {
             let error = error(text);
@@ -433,7 +476,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_parses_or_is_refused_and_what_parses_prints_as_it_was(
-            text in "(tcp|mem|x)?(://)?[a-z:/\\[\\]%.@\\PC]{0,12}(:[0-9]{0,6})?"
+            text in "(tcp|tls|unix|mem|x)?(://)?[a-z:/\\[\\]%.@\\PC]{0,12}(:[0-9]{0,6})?"
         ) {
             if let Ok(endpoint) = text.parse::<Endpoint>() {
                 prop_assert_eq!(endpoint.to_string(), &*text);

@@ -2,7 +2,7 @@
 
 use std::{future::Future, io};
 
-use super::{Address, Io};
+use super::{Address, Open};
 
 /// Where a server's streams come from.
 ///
@@ -36,15 +36,16 @@ use super::{Address, Io};
     note = "implement `accept` and `local_address`, or give it to `TcpListener::from_tokio`"
 )]
 pub trait Listener: Send + 'static {
-    /// The stream of one client.
-    type Io: Io;
+    /// The stream of one client, or what becomes one in the client's own task.
+    type Io: Open;
 
     /// Waits for the next client and gives its stream and its address.
     ///
     /// Cancel safe: a future that is dropped before it is ready has taken no client out of the queue.
     ///
     /// It returns as soon as there is a stream. What takes time with each client, a TLS handshake say,
-    /// belongs into the client's own task: in here it would hold up all the others.
+    /// belongs into the client's own task, as a [`Handshake`](super::Handshake): in here it would hold up all the
+    /// others.
     ///
     /// # Errors
     ///

@@ -18,30 +18,79 @@
 //! An [`Endpoint`] is what somebody wrote in a configuration: a place to dial or to listen on. An
 //! [`Address`] is what was found there: the other side of one stream, or a bound listener.
 //!
-//! [`TcpDialer`] and [`TcpListener`] are TCP. A dialler of one's own is a tower `Service`, often a
-//! `tower::service_fn`; a listener of one's own is two methods. With the feature `test`, `mem` is a network
-//! in memory whose faults a test chooses and can repeat.
+//! Unless they are told otherwise, a [`Connector`](crate::Connector) dials by a [`NetDialer`] and
+//! [`Server::bind`](crate::Server::bind) listens by a [`NetListener`], which go by the endpoint's scheme:
+//!
+//! | endpoint | dialled by | listened on by | feature |
+//! |---|---|---|---|
+//! | `tcp://host:port` | [`TcpDialer`] | [`TcpListener`] | |
+//! | `unix:///path`, `unix://@name` | `UnixDialer` | `UnixListener` | |
+//! | `tls://host:port` | [`NetDialer`], by a `TlsClient` | `TlsServer::bind` | `tls` or `tls-aws-lc` |
+//! | `mem://name` | `mem::MemNetwork` | `mem::MemNetwork` | `test` |
+//! | any | a tower `Service`, often a `service_fn` | two methods, or an [`Incoming`] stream | |
+//!
+//! # Before the first frame
+//!
+//! What is put around a stream before its first frame is a [`Wrap`], on either side: it may authenticate, encrypt,
+//! compress or count, or refuse, and then the other side is told why. `TlsClient`, `TlsServer` and `Compression` are
+//! such wrappers, and go around streams of any kind, of yours too. It runs where it holds up nobody else: on a client
+//! it is a part of the dial, on a server it is in the client's own task and within
+//! [`handshake_timeout`](crate::Options::handshake_timeout).
+//!
+//! # What holds over each
+//!
+//! One suite of tests runs over all of these: calls at a time, errors, cancelling, deadlines, draining, large bodies,
+//! calls in both directions, hostile bytes, and leaving.
+//!
+//! | transport | latency of a new connection, in round trips | what an idle connection holds besides |
+//! |---|---|---|
+//! | TCP | 1 | – |
+//! | unix socket | 0 | – |
+//! | in memory | 0 | – |
+//! | TLS, mutual TLS over TCP | 2 | the session |
+//! | compressed TCP | 2 | both compressors: see `Compression` |
+//! | compressed TLS | 3 | both |
+//! | a stream, listener or wrapper of one's own | its own | its own |
 
 mod address;
+#[cfg(any(feature = "deflate", feature = "zstd"))]
+mod compress;
 mod dial;
 mod endpoint;
+mod failed;
 #[cfg(feature = "codec")]
 pub mod framed;
 mod incoming;
 mod listener;
 #[cfg(feature = "test")]
 pub mod mem;
+mod net;
+mod opened;
 mod tcp;
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+mod tls;
+#[cfg(unix)]
+mod unix;
+mod wrap;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(any(feature = "deflate", feature = "zstd"))]
+pub use self::compress::{Algorithm, Compressed, Compression};
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+pub use self::tls::{PeerCertificate, TlsClient, TlsIdentity, TlsListener, TlsServer};
+#[cfg(unix)]
+pub use self::unix::{UnixDialer, UnixListener};
 pub use self::{
     address::Address,
     dial::{Dial, Dialing},
     endpoint::{Endpoint, InvalidEndpoint},
     incoming::Incoming,
     listener::Listener,
+    net::{NetDialer, NetListener, NetStream},
+    opened::{Handshake, Open, Opened, Refused},
     tcp::{TcpDialer, TcpListener, TcpOptions},
+    wrap::{Wrap, Wrapped},
 };
 
 /// A stream of bytes in both directions: all that a connection asks of a transport.

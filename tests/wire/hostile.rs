@@ -20,10 +20,18 @@ fn before_hello(bytes: &[u8]) -> String {
 
 #[test]
 fn another_protocol_is_told_so_at_its_first_wrong_byte() {
-    for bytes in [&b"G"[..], b"\x16\x03\x01", b"\x9est\xf0\r\r"] {
+    let plain = "not a steeple connection";
+    let tls = "not a steeple connection: the peer speaks TLS";
+    for (bytes, text) in [
+        (&b"G"[..], plain),
+        (b"\x16", plain),
+        (b"\x16\x03\x01", tls),
+        (b"\x15\x03\x03\x00\x02", tls),
+        (b"\x9est\xf0\r\r", plain),
+    ] {
         let mut decoder = Native::default().split(Role::Acceptor).1;
         let violation = decoder.decode(&mut BytesMut::from(bytes)).unwrap_err();
-        assert_eq!(violation.to_string(), "not a steeple connection");
+        assert_eq!(violation.to_string(), text);
         assert_eq!(violation.reason(), Reason::Protocol);
     }
 }

@@ -5,12 +5,12 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
-use super::{TcpOptions, failed, host_and_port};
+use super::{TcpOptions, check_scheme, host_and_port};
 use crate::{
     events,
-    transport::{Address, Endpoint, Listener},
+    transport::{Address, Endpoint, Listener, failed::failed},
 };
 
 /// Listens on `tcp://host:port`.
@@ -30,19 +30,45 @@ impl TcpListener {
     /// If the endpoint is not `tcp://`, its host cannot be resolved or its port is taken; the error names
     /// the endpoint and keeps the cause as its source.
     pub async fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        Self::bind_with(endpoint, TcpOptions::new()).await
+    }
+
+    /// As [`bind`](Self::bind), with options of the listener's and of the streams it accepts.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); or if the system refuses an option of the listener's.
+    pub async fn bind_with(endpoint: &Endpoint, options: TcpOptions) -> io::Result<Self> {
+        check_scheme(endpoint)?;
+        Self::bind_any(endpoint, options).await
+    }
+
+    /// Binds to the host and port of any scheme that has them.
+    pub(in crate::transport) async fn bind_any(
+        endpoint: &Endpoint,
+        options: TcpOptions,
+    ) -> io::Result<Self> {
         let (host, port) = host_and_port(endpoint)?;
-        let bound = if host.is_empty() {
-            let any: [SocketAddr; 2] = [
+        let cannot = |error| failed(format!("cannot listen on {endpoint}"), error);
+        let addresses: Vec<SocketAddr> = match host {
+            "" => vec![
                 (Ipv6Addr::UNSPECIFIED, port).into(),
                 (Ipv4Addr::UNSPECIFIED, port).into(),
-            ];
-            tokio::net::TcpListener::bind(&any[..]).await
-        } else {
-            tokio::net::TcpListener::bind((host, port)).await
+            ],
+            host => lookup_host((host, port)).await.map_err(cannot)?.collect(),
         };
-        bound
-            .and_then(Self::from_tokio)
-            .map_err(|error| failed(format!("cannot listen on {endpoint}"), error))
+        let mut bound = Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the host has no address",
+        ));
+        for address in addresses {
+            bound = options.listen(address);
+            if bound.is_ok() {
+                break;
+            }
+        }
+        let listener = bound.and_then(Self::from_tokio).map_err(cannot)?;
+        Ok(listener.options(options))
     }
 
     /// Takes a listener that was bound elsewhere: one with options of its own, or inherited from a parent.

@@ -1,9 +1,9 @@
 //! What is set on every TCP stream.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What is set on a TCP stream before its first byte, on either side.
 ///
@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 /// |---|---|---|
 /// | [`nodelay`](Self::nodelay) | on | a connection already joins its messages; Nagle would only hold back the last |
 /// | [`keepalive`](Self::keepalive) | 30 s | a peer that vanished is found even if nothing is ever written |
+/// | [`backlog`](Self::backlog) | 1024 | clients that wait to be accepted; the system may allow fewer |
+/// | [`reuse_port`](Self::reuse_port) | off | several listeners, of several processes too, may share a port |
 /// | [`notsent_lowat`](Self::notsent_lowat) | 128 KiB | a large message does not fill the kernel's buffer ahead of small ones |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "settings do nothing until given to a dialler or listener"]
@@ -18,6 +20,8 @@ pub struct TcpOptions {
     nodelay: bool,
     keepalive: Option<Duration>,
     notsent_lowat: Option<u32>,
+    backlog: u32,
+    reuse_port: bool,
 }
 
 impl TcpOptions {
@@ -46,6 +50,40 @@ impl TcpOptions {
         self
     }
 
+    /// How many clients may wait to be accepted. Set when a listener is [bound](super::TcpListener::bind_with).
+    pub fn backlog(mut self, clients: u32) -> Self {
+        self.backlog = clients;
+        self
+    }
+
+    /// Whether others of the same user may listen on the same port, and the kernel spreads the clients over them
+    /// (`SO_REUSEPORT`); without effect where the system does not have it. Set when a listener is
+    /// [bound](super::TcpListener::bind_with).
+    pub fn reuse_port(mut self, on: bool) -> Self {
+        self.reuse_port = on;
+        self
+    }
+
+    /// Binds a socket and listens.
+    pub(super) fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A restarted server gets its port although old connections linger. On Windows it means something else.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        #[cfg(all(
+            unix,
+            not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))
+        ))]
+        if self.reuse_port {
+            socket.set_reuseport(true)?;
+        }
+        socket.bind(address)?;
+        socket.listen(self.backlog)
+    }
+
     pub(super) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = SockRef::from(stream);
         socket.set_tcp_nodelay(self.nodelay)?;
@@ -66,6 +104,8 @@ impl Default for TcpOptions {
             nodelay: true,
             keepalive: Some(Duration::from_secs(30)),
             notsent_lowat: Some(128 * 1024),
+            backlog: 1024,
+            reuse_port: false,
         }
     }
 }

@@ -22,7 +22,11 @@ pub(super) fn take_preface(input: &mut BytesMut) -> Result<bool, Violation> {
     // Looked at as it comes: who speaks another protocol may wait for an answer to fewer bytes.
     let known = input.len().min(preface::MAGIC.len());
     if input[..known] != preface::MAGIC[..known] {
-        return Err(Violation::new("not a steeple connection"));
+        return Err(Violation::new(match input.first_chunk() {
+            // A record of a TLS handshake or alert: whoever reads this has mixed up two ports.
+            Some([0x15 | 0x16, 0x03]) => "not a steeple connection: the peer speaks TLS",
+            _ => "not a steeple connection",
+        }));
     }
     let Some(&[.., max, min]) = input.first_chunk::<{ preface::LEN }>() else {
         return Ok(false);

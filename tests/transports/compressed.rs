@@ -1,0 +1,257 @@
+//! Connections compressed as a whole: what the two sides agree on, what it saves, and what it does not let in.
+
+use std::io::Write;
+
+use steeple::{
+    Address, Channel, Connector, Server, ServerHandle,
+    transport::{Algorithm, Compressed, Compression, NetDialer, Opened, Wrapped, mem::MemStream},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tower::{Service, ServiceExt};
+
+use crate::{
+    support::{call, echo},
+    world::{soon, told},
+};
+
+async fn serve(compression: Compression) -> ServerHandle {
+    let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+    let server = server.wrap(compression);
+    let handle = server.handle();
+    tokio::spawn(server.serve(echo()));
+    handle
+}
+
+async fn connect(server: &ServerHandle, compression: Compression) -> Channel {
+    let connector = Connector::new().wrap(compression);
+    soon(connector.connect(server.address())).await.unwrap()
+}
+
+async fn answers(channel: &mut Channel) {
+    for body in ["", "x", "the same, the same, the same, the same"] {
+        let answer = soon(channel.call(call("echo", body))).await.unwrap();
+        assert_eq!(answer.body().as_bytes(), body);
+    }
+}
+
+/// Both ends of a stream in memory, wrapped on each side.
+async fn pair(
+    client: Compression,
+    server: Compression,
+) -> (Compressed<MemStream>, Compressed<MemStream>) {
+    let (near, far) = MemStream::pair(1 << 20);
+    let address = || Address::Other("there".into());
+    let dialled = Some("mem://there".parse().unwrap());
+    let (near, far) = tokio::join!(
+        client.oneshot(Opened::new(near, address(), dialled)),
+        server.oneshot(Opened::new(far, address(), None)),
+    );
+    (near.unwrap().io, far.unwrap().io)
+}
+
+#[tokio::test]
+async fn whatever_either_side_does_they_understand_each_other() {
+    let sides = || {
+        [
+            Compression::off(),
+            Compression::new(),
+            Compression::new().sends(None),
+            Compression::new().sends(Algorithm::Deflate),
+            Compression::off().sends(Algorithm::Zstd),
+        ]
+    };
+    for server in sides() {
+        let server = serve(server).await;
+        for client in sides() {
+            answers(&mut connect(&server, client).await).await;
+        }
+        // One that knows nothing of it.
+        answers(&mut soon(Channel::connect(server.address())).await.unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_nothing_of_it_is_told_to_the_client() {
+    let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+    let handle = server.handle();
+    tokio::spawn(server.serve(echo()));
+    let connector = Connector::new().wrap(Compression::new());
+    let error = soon(connector.connect(handle.address())).await.unwrap_err();
+    assert!(
+        told(&error).contains("does not do compression"),
+        "{}",
+        told(&error)
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_resembles_the_last_one_costs_little() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let compression = || Compression::new().sends(algorithm);
+        let (near, mut far) = MemStream::pair(1 << 20);
+        let offered = Opened::new(
+            near,
+            Address::Other("x".into()),
+            Some("mem://x".parse().unwrap()),
+        );
+        let number = match algorithm {
+            Algorithm::Zstd => 1,
+            _ => 2,
+        };
+        let (near, ()) = tokio::join!(compression().oneshot(offered), async {
+            let mut offer = [0; 8];
+            far.read_exact(&mut offer).await.unwrap();
+            assert_eq!(offer, [0x9D, b'z', 0xF3, b'\r', b'\n', 1, number, 3]);
+            far.write_all(&[0x9D, b'z', 0xF3, b'\r', b'\n', 1, number, 0])
+                .await
+                .unwrap();
+        });
+        let mut near = near.unwrap().io;
+        let message = |at: u32| {
+            format!("{{\"id\":{at},\"name\":\"somebody or other\",\"ok\":true}}").repeat(3)
+        };
+        let mut bytes = 0;
+        for at in 0..100 {
+            near.write_all(message(at).as_bytes()).await.unwrap();
+            near.flush().await.unwrap();
+            let mut some = [0; 1024];
+            let read = far.read(&mut some).await.unwrap();
+            // Each is there as soon as it was flushed.
+            assert!(read > 0 && read < 1024);
+            bytes += read;
+        }
+        assert!(bytes < 100 * message(0).len() / 4, "{algorithm:?}: {bytes}");
+    }
+}
+
+#[tokio::test]
+async fn zeros_are_sent_and_taken_however_well_they_compress() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let compression = || Compression::new().sends(algorithm);
+        let (mut near, mut far) = pair(compression(), compression()).await;
+        let writing = async {
+            for len in [1, 4095, 4096, 65_535, 300_000]
+                .into_iter()
+                .cycle()
+                .take(100)
+            {
+                near.write_all(&vec![0; len]).await.unwrap();
+                near.flush().await.unwrap();
+            }
+            near.shutdown().await.unwrap();
+        };
+        let reading = async {
+            let mut read = 0;
+            let mut some = vec![1; 64 * 1024];
+            loop {
+                match far.read(&mut some).await.unwrap() {
+                    0 => return read,
+                    bytes => {
+                        assert!(some[..bytes].iter().all(|byte| *byte == 0));
+                        read += bytes;
+                    }
+                }
+            }
+        };
+        let ((), read) = soon(async { tokio::join!(writing, reading) }).await;
+        assert_eq!(read, 20 * (1 + 4095 + 4096 + 65_535 + 300_000));
+    }
+}
+
+/// What a server makes of this, compressed by zstd, and how much of it.
+async fn fed(bytes: Vec<u8>) -> (usize, std::io::Error) {
+    let (mut near, far) = MemStream::pair(1 << 20);
+    let hello = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 0];
+    near.write_all(&hello).await.unwrap();
+    let offered = Opened::new(far, Address::Other("x".into()), None);
+    let mut far = Compression::new().oneshot(offered).await.unwrap().io;
+    let writing = tokio::spawn(async move {
+        near.write_all(&bytes).await.unwrap();
+        near
+    });
+    let mut read = 0;
+    let mut some = vec![0; 64 * 1024];
+    let error = loop {
+        match soon(far.read(&mut some)).await {
+            Ok(0) => panic!("the end, after {read} bytes"),
+            Ok(bytes) => read += bytes,
+            Err(error) => break error,
+        }
+    };
+    drop(writing.await.unwrap());
+    (read, error)
+}
+
+#[tokio::test]
+async fn a_bomb_is_refused_by_the_ratio() {
+    // 64 MiB in 2 KiB.
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder
+        .set_parameter(zstd::stream::raw::CParameter::WindowLog(15))
+        .unwrap();
+    encoder.write_all(&vec![0; 64 << 20]).unwrap();
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 16 * 1024, "{}", bomb.len());
+    let (read, error) = fed(bomb).await;
+    assert!(
+        error.to_string().contains("more than 2048 times"),
+        "{error}"
+    );
+    assert!(read < 40 << 20, "{read}");
+}
+
+#[tokio::test]
+async fn a_window_larger_than_agreed_is_refused() {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder
+        .set_parameter(zstd::stream::raw::CParameter::WindowLog(27))
+        .unwrap();
+    encoder.write_all(&[7; 100]).unwrap();
+    let (read, error) = fed(encoder.finish().unwrap()).await;
+    assert_eq!(read, 0);
+    assert!(error.to_string().contains("broken"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_compressed_where_it_should_be_is_told() {
+    let (_, error) = fed(b"this is no frame of zstd at all".to_vec()).await;
+    assert!(
+        error
+            .to_string()
+            .contains("the compressed stream is broken"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_offer_of_another_version_is_refused() {
+    let server = serve(Compression::new()).await;
+    let address = server.address().to_string();
+    let mut stream = TcpStream::connect(&address["tcp://".len()..])
+        .await
+        .unwrap();
+    stream
+        .write_all(&[0x9D, b'z', 0xF3, b'\r', b'\n', 9, 1, 1])
+        .await
+        .unwrap();
+    let mut told = Vec::new();
+    let _ = soon(stream.read_to_end(&mut told)).await;
+    assert!(told.is_empty());
+    answers(&mut connect(&server, Compression::new()).await).await;
+}
+
+#[tokio::test]
+async fn it_may_lie_within_another_wrapper() {
+    let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+    let server = server
+        .wrap(crate::wrapping::mirrored())
+        .wrap(Compression::new());
+    let handle = server.handle();
+    tokio::spawn(server.serve(echo()));
+    let dialer = Wrapped::new(NetDialer::new(), crate::wrapping::mirrored());
+    let connector = Connector::new().dialer(Wrapped::new(dialer, Compression::new()));
+    answers(&mut soon(connector.connect(handle.address())).await.unwrap()).await;
+}

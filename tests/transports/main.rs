@@ -1,0 +1,14 @@
+//! Transports: what holds over each of them, and what each of them does by itself.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod compressed;
+mod conformance;
+mod dialing;
+mod tls;
+#[cfg(unix)]
+mod unix;
+mod world;
+mod wrapping;
