@@ -16,11 +16,11 @@ mod builder;
 mod call;
 mod channel;
 mod connector;
+mod endpoints;
 mod issue;
 mod item;
 mod lifecycle;
 mod payload;
-mod reconnect;
 mod stack;
 mod started;
 mod typed;
@@ -31,6 +31,7 @@ pub use self::{
     call::{Call, CallFuture},
     channel::Channel,
     connector::{Connecting, Connector},
+    endpoints::Endpoints,
     item::Item,
     payload::{Answer, Payload},
     stack::{DefaultFuture, DefaultStack},

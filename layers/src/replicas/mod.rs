@@ -93,7 +93,4 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{
-    set::{Demand, refused},
-    snapshot::Snapshot,
-};
+pub(crate) use self::{set::Demand, snapshot::Snapshot, table::refused};
