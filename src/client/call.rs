@@ -109,7 +109,9 @@ impl<'a, T, S, C> Call<'a, T, S, C> {
         })
     }
 
-    /// Fails at once where the call would otherwise wait for a connection. Default: it waits, until its deadline.
+    /// Fails at once where the call would otherwise wait for a replica that cannot be reached. Where that is not
+    /// known yet, since a first dial is under way, it waits for the verdict and no longer. Default: it waits, until
+    /// its deadline.
     pub fn fail_fast(self) -> Self {
         self.with(|request| {
             request.cx_mut().set_fail_fast(true);

@@ -30,3 +30,30 @@ where
         .map_err(Into::into)
         .service(service)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name_of_val;
+
+    use super::*;
+    use crate::conn::Unserved;
+
+    #[test]
+    fn the_order_is_panics_log_cap_inherit() {
+        let stack = stack(Unserved, None);
+        let printed = type_name_of_val(&stack);
+        let layers = [
+            "CatchPanic<",
+            "::Log<",
+            "::Timeout<",
+            "::Inherit<",
+            "Unserved",
+        ];
+        let places = layers.map(|layer| {
+            printed
+                .find(layer)
+                .unwrap_or_else(|| panic!("{layer} in {printed}"))
+        });
+        assert!(places.is_sorted(), "{printed}");
+    }
+}

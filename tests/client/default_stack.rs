@@ -10,7 +10,7 @@ use std::{
 };
 
 use steeple::{
-    Client, Connector, Error, Execution, Kind, Server, ServerHandle,
+    Client, Connector, Error, Execution, Kind, Options, Overflow, Server, ServerHandle,
     client::ClientBuilder,
     layers::replicas::State,
     transport::mem::{MemDialer, MemNetwork},
@@ -448,4 +448,50 @@ async fn the_order_is_log_timeout_retry_balance_replicas() {
             .unwrap_or_else(|| panic!("{layer} in {printed}"))
     });
     assert!(places.is_sorted(), "{printed}");
+}
+
+/// The layers above set no timer of their own, so whatever waits below has to end by itself.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    serve(&network, &probe);
+    let connector = Connector::new()
+        .dialer(network.dialer("client"))
+        .options(Options::new().max_calls(1).overflow(Overflow::Wait));
+    let builder = Client::builder().connector(connector);
+    let client = builder.connect("mem://server").await.unwrap();
+    let ends = async |method: &'static str| {
+        let begun = Instant::now();
+        let mut client = client.clone();
+        let call = client
+            .call::<()>(method, "")
+            .timeout(Duration::from_secs(3));
+        let error = soon(call.idempotent(true).into_future()).await.unwrap_err();
+        let late = begun.elapsed().saturating_sub(Duration::from_secs(3));
+        assert!(late < Duration::from_millis(4), "{late:?} late: {error}");
+        error
+    };
+    // An answer; a slot of the connection, and room in its queue.
+    let errors = tokio::join!(ends("never"), ends("never"), ends("never"));
+    for error in [errors.0, errors.1, errors.2] {
+        assert!(error.is_timeout(), "{error}");
+    }
+    // A stream that takes no bytes, and a connection that does not come again.
+    network.link("client", "server").swallow();
+    assert!(ends("never").await.is_timeout());
+    // The next attempt: a call for which there is no time is not kept waiting.
+    let refuses = service_fn(async |_: steeple::Request| {
+        let error = Error::new(Kind::Unavailable, "later").with_execution(Execution::NotStarted);
+        Err::<steeple::Response, _>(error.with_retry_after(Duration::from_secs(5)))
+    });
+    let server = Server::new(network.listen("busy").unwrap());
+    tokio::spawn(server.serve(refuses));
+    let builder = Client::builder().connector(Connector::new().dialer(network.dialer("client")));
+    let mut client = builder.connect("mem://busy").await.unwrap();
+    let begun = Instant::now();
+    let call = client.call::<()>("put", "").timeout(Duration::from_secs(3));
+    let error = soon(call.into_future()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }

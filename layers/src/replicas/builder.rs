@@ -116,6 +116,13 @@ impl<R, C, L> Builder<R, C, L> {
         self
     }
 
+    /// In which time the average of latencies falls to a third, if there are no calls: how soon a replica that was
+    /// slow is given another chance. Default: 10 s, which bridges the pauses between calls.
+    pub fn latency_memory(mut self, time: Duration) -> Self {
+        self.options.latency_memory = time;
+        self
+    }
+
     /// In which time a replica that goes live grows from a tenth of its share to all of it. Default: 0.
     pub fn slow_start(mut self, time: Duration) -> Self {
         self.options.slow_start = time;

@@ -32,7 +32,8 @@
 //! been executed. A connection below keeps deadlines too, and knows better whether a call was sent, so this
 //! layer lets it go first: it waits 4 ms longer.
 //!
-//! A call that is ready at its first poll costs no timer, and any other one from a pool that is armed already.
+//! A call that is ready at its first poll costs no timer, and any other one from a pool that is armed already. Over
+//! services that keep deadlines themselves, [`TimeoutLayer::kept_below`] saves that too.
 
 mod future;
 
