@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{Answer, Client, Started, issue::poll_once, typed::ask_for};
-use crate::{Body, Codec, Error, Request, Response, conn::RpcService};
+use crate::{Body, Codec, Error, Execution, Request, Response, conn::RpcService};
 
 /// A call of a [`Client`] that is not made yet: set what it needs, then await it, or [`start`](Self::start) it.
 ///
@@ -140,7 +140,8 @@ where
     /// sends it then. That task also runs what the layers do after a failure, whether or not anybody awaits.
     ///
     /// # Errors
-    /// What failed at once: the arguments cannot be encoded, the connection is over, a queue is full.
+    /// What failed at once and was never sent: the arguments cannot be encoded, the connection is over, a queue is
+    /// full.
     ///
     /// # Panics
     /// If called outside of a tokio runtime and there is no answer at once.
@@ -156,7 +157,9 @@ where
             answer.map(|response| heard(response, one_way))
         };
         match poll_once(call) {
-            Ok(answer) => Ok(Started::ready(answer?, codec)),
+            // Whatever the other side has said, even by now, is an answer.
+            Ok(Err(error)) if error.execution() == Execution::NotSent => Err(error),
+            Ok(answer) => Ok(Started::ready(answer, codec)),
             Err(ongoing) => Ok(Started::spawn(ongoing, codec)),
         }
     }
