@@ -80,7 +80,7 @@
 //!     .concurrency_limit(100)
 //!     .service(echo);
 //! let server = Server::bind("tcp://127.0.0.1:0").await?;
-//! # server.handle().close();
+//! # let server = server.drain_on(async {});
 //! server.serve_bare(service).await;
 //! # Ok(())
 //! # }
