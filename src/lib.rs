@@ -111,8 +111,11 @@
 //! |---|---|---|
 //! | the deadline of a call on a [`DefaultStack`] | 20 s | [`ClientBuilder::timeout`](client::ClientBuilder::timeout), [`Call::timeout`](client::Call::timeout) |
 //! | the deadline of a call on a bare [`Channel`] | none | [`Context::set_timeout`], [`Call::timeout`](client::Call::timeout) |
-//! | a call of a [`DefaultStack`] without a connection | waits until its deadline | [`Call::fail_fast`](client::Call::fail_fast) |
-//! | a lost connection is dialled again | when it is needed; after a failure, 10 ms growing to 1 s later | |
+//! | a call of a [`DefaultStack`] without a live replica | waits until its deadline | [`Call::fail_fast`](client::Call::fail_fast), [`ClientBuilder::fail_fast`](client::ClientBuilder::fail_fast) |
+//! | what is tried again, where safe and useful | 3 attempts in all, of 20 % of the calls and 10 per second | [`ClientBuilder::retry`](client::ClientBuilder::retry) |
+//! | which of several replicas is called | the better of two, by latency and pending calls | [a stack by hand](client#the-stack-by-hand) |
+//! | a lost connection is dialled again | at once, 10 ms growing to 1 s after the one before | [`Builder::backoff`](layers::replicas::Builder::backoff) |
+//! | what a server puts around its service | panics, log, inherited deadlines | [`Server::serve_bare`] |
 //! | a dial | 10 s | [`Connector::dial_timeout`] |
 //! | the peer's opening | 10 s | [`Options::handshake_timeout`] |
 //! | a silent peer is asked, and has to answer | after 30 s, within 10 s | [`Options::keepalive`] |

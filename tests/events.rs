@@ -153,7 +153,7 @@ async fn what_happens_is_told_under_its_target() {
     for connections in 1..=2 {
         fail(&mut client).await;
         let seen = SEEN.lock().unwrap().join("\n");
-        let connected = seen.matches("connected endpoint=mem://server").count();
+        let connected = seen.matches("live address=\"mem://server\"").count();
         assert_eq!(connected, connections, "{seen}");
         soon(handle.peers()[0].drain()).await;
     }
@@ -175,7 +175,9 @@ async fn what_happens_is_told_under_its_target() {
 
     let seen = SEEN.lock().unwrap();
     let targets = [
+        events::CALL,
         events::CLIENT,
+        events::REPLICAS,
         events::SERVER,
         events::CONN,
         events::HANDLER,

@@ -12,16 +12,18 @@ use std::{
 
 use futures_util::{future::join_all, poll};
 use steeple::{
-    Body, Channel, Connector, Endpoint, Error, Execution, Kind, Replay, Request, Response, Server,
+    Body, Channel, Client, Connector, Endpoint, Error, Execution, Kind, Replay, Request, Response,
+    Server,
     conn::Builder,
     from_tower,
+    layers::{Replicas, resolve::Fixed},
     transport::mem::{MemNetwork, MemStream},
     wire::Role,
 };
 use tower::{
     Service, ServiceBuilder, ServiceExt, balance::p2c::Balance, buffer::Buffer,
     discover::ServiceList, limit::ConcurrencyLimitLayer, reconnect::Reconnect, retry::Policy,
-    service_fn,
+    service_fn, steer::Steer,
 };
 
 fn request(method: &'static str) -> Request {
@@ -276,4 +278,83 @@ async fn a_timeout_around_the_servers_service_ends_the_handler() {
     let error = channel.call(request("hang")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Timeout);
     assert_eq!(error.execution(), Execution::MaybeExecuted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steer_sends_calls_to_one_of_several_connections() {
+    let channels = [(); 2].map(|()| channel_to(service_fn(echo)));
+    let by_name = |request: &Request, _: &[_]| usize::from(request.method().as_str() == "b");
+    let mut client = Steer::new(channels.clone(), by_name);
+    for method in ["a", "b", "b"] {
+        let ready = ServiceExt::<Request>::ready(&mut client).await.unwrap();
+        ready.call(request(method)).await.unwrap();
+    }
+    assert_eq!(
+        channels.map(|channel| channel.stats().calls.total()),
+        [1, 2]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn towers_balancer_goes_over_replicas_and_follows_them() {
+    let network = MemNetwork::new(1);
+    let serve = |name| {
+        let server = Server::new(network.listen(name).unwrap());
+        let handle = server.handle();
+        tokio::spawn(server.serve(service_fn(echo)));
+        handle
+    };
+    let servers = ["a", "b"].map(serve);
+    let endpoints = ["mem://a", "mem://b"].map(|text| text.parse::<Endpoint>().unwrap());
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let replicas = Replicas::new(Fixed::new(endpoints).unwrap(), connector);
+    let mut client = Balance::new(replicas.changes());
+    for _ in 0..100 {
+        let ready = client.ready().await.unwrap();
+        ready.call(request("echo")).await.unwrap();
+    }
+    let served = servers
+        .each_ref()
+        .map(|server| server.stats().served.total());
+    assert_eq!(served.iter().sum::<u64>(), 100);
+    assert!(served.iter().all(|calls| *calls > 10), "{served:?}");
+    servers[0].drain().await;
+    replicas.ready().await.unwrap();
+    for _ in 0..10 {
+        let ready = client.ready().await.unwrap();
+        ready.call(request("echo")).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn towers_layers_go_around_the_default_stack() {
+    let network = MemNetwork::new(1);
+    let server = Server::new(network.listen("server").unwrap());
+    let service = ServiceBuilder::new()
+        .map_err(from_tower)
+        .load_shed()
+        .concurrency_limit(10)
+        .timeout(Duration::from_secs(5))
+        .service(service_fn(echo));
+    tokio::spawn(server.serve(service));
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let client = Client::builder().connector(connector);
+    let stack = client.connect("mem://server").await.unwrap().into_service();
+    let stack = ServiceBuilder::new()
+        .map_err(from_tower)
+        .load_shed()
+        .concurrency_limit(10)
+        .buffer(10)
+        .filter(|request: Request| match request.method().as_str() {
+            "secret" => Err(Error::new(Kind::PermissionDenied, "not for you")),
+            _ => Ok(request),
+        })
+        .timeout(Duration::from_secs(5))
+        .retry(Careful(0))
+        .service(stack);
+    let mut client = Client::new(stack);
+    let answer: String = client.call("echo", "x").await.unwrap();
+    assert_eq!(answer, "x");
+    let error = client.call::<()>("secret", "x").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::PermissionDenied);
 }

@@ -147,7 +147,7 @@ where
         // What a future that panicked still holds goes now; its drop may panic once more.
         let over = AssertUnwindSafe(|| state.set(State::Panicked { error: None }));
         if catch_unwind(over).is_err() {
-            tracing::error!("a handler that had panicked panicked again when it was dropped");
+            tracing::error!(target: "steeple::handler", "a handler that had panicked panicked again when it was dropped");
         }
         Poll::Ready(Err(error.into()))
     }
@@ -164,7 +164,7 @@ impl Report {
     /// Logs the panic and makes it an error.
     fn error(&self, panic: &(dyn Any + Send)) -> Error {
         let text = text(panic);
-        tracing::error!(method = %self.method, panic = text, "a handler panicked");
+        tracing::error!(target: "steeple::handler", method = %self.method, panic = text, "a handler panicked");
         let message = match self.message {
             Some(message) => Cow::Owned(message(text)),
             None => Cow::Borrowed("the handler panicked"),

@@ -142,12 +142,13 @@ impl Context {
         self
     }
 
-    /// Whether the call fails at once where it would otherwise wait for a live replica.
+    /// Whether the call fails where it would otherwise wait for a replica that cannot be reached. It still waits
+    /// for the first verdict of a dial that is under way.
     pub fn is_fail_fast(&self) -> bool {
         self.fail_fast
     }
 
-    /// Sets whether the call fails at once where it would otherwise wait for a live replica.
+    /// Sets whether the call fails where it would otherwise wait for a replica that cannot be reached.
     pub fn set_fail_fast(&mut self, fail_fast: bool) -> &mut Self {
         self.fail_fast = fail_fast;
         self

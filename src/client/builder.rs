@@ -2,13 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use steeple_layers::{BoxError, Replicas, RetryPolicy, replicas::Builder, resolve::Fixed};
 use tower_service::Service;
 
-use super::{
-    Channel, Client, Connector, DefaultStack,
-    reconnect::{Reconnect, erase},
-    stack::{Settings, stack},
-};
+use super::{Channel, Client, Connector, DefaultStack, Endpoints, stack::Settings};
 use crate::{Codec, Endpoint, Error, codec::DefaultCodec, transport::InvalidEndpoint};
 
 /// Makes a [`Client`] with the [`DefaultStack`].
@@ -38,29 +35,30 @@ pub struct ClientBuilder<C = DefaultCodec, K = Connector> {
 
 #[cfg(any(feature = "bincode", feature = "json"))]
 impl Client {
-    /// Dials, and returns a client with the default stack, as [`ClientBuilder::connect`].
+    /// Dials, and returns a client with the default stack, as [`ClientBuilder::connect`]: of one server, or of
+    /// several replicas with commas between them, as in `tcp://10.0.0.1:7000,tcp://10.0.0.2:7000`.
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
-    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the first dial fails.
-    pub async fn connect<E>(endpoint: E) -> Result<Self, Error>
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if these are no endpoints,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the first dial of each fails.
+    pub async fn connect<E>(endpoints: E) -> Result<Self, Error>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<Endpoints>,
         E::Error: Into<InvalidEndpoint>,
     {
-        Self::builder().connect(endpoint).await
+        Self::builder().connect(endpoints).await
     }
 
     /// A client with the default stack that dials when it is first used, as [`ClientBuilder::connect_lazy`].
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint.
-    pub fn connect_lazy<E>(endpoint: E) -> Result<Self, Error>
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if these are no endpoints.
+    pub fn connect_lazy<E>(endpoints: E) -> Result<Self, Error>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<Endpoints>,
         E::Error: Into<InvalidEndpoint>,
     {
-        Self::builder().connect_lazy(endpoint)
+        Self::builder().connect_lazy(endpoints)
     }
 
     /// A client with the default stack, its settings first.
@@ -110,11 +108,27 @@ impl<C, K> ClientBuilder<C, K> {
         self
     }
 
-    /// Lets all calls fail at once where they would wait for a connection, as
+    /// Lets all calls fail where they would wait for a replica that cannot be reached, as
     /// [`Call::fail_fast`](super::Call::fail_fast). Default: they wait.
     pub fn fail_fast(mut self) -> Self {
         self.settings.fail_fast = true;
         self
+    }
+
+    /// What is tried again, and which methods may run twice. Default: [`RetryPolicy::new`]. Over several replicas
+    /// a call that found a full queue is tried [elsewhere](RetryPolicy::elsewhere), whatever the policy says.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// A client of replicas that were put together by hand: found by a resolver, in zones, under layers of their
+    /// own. The connector of this builder is not used.
+    pub fn replicas(self, replicas: Replicas<Channel>) -> Client<DefaultStack, C>
+    where
+        C: Codec,
+    {
+        Client::with_codec(self.settings.stack(replicas, true), self.codec)
     }
 }
 
@@ -122,45 +136,56 @@ impl<C, K> ClientBuilder<C, K>
 where
     C: Codec,
     K: Service<Endpoint, Response = Channel> + Clone + Send + 'static,
-    K::Error: Into<Error>,
+    K::Error: Into<BoxError>,
     K::Future: Send,
 {
-    /// Dials once. What a dropped future has dialled is not kept.
+    /// Dials all endpoints, and waits until one is connected or the first dial of each has failed. What a dropped
+    /// future has dialled is not kept.
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint,
-    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if the dial fails.
-    pub async fn connect<E>(self, endpoint: E) -> Result<Client<DefaultStack, C>, Error>
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if these are no endpoints,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if there is none, or the first dial of each fails.
+    ///
+    /// # Panics
+    /// If polled outside of a tokio runtime.
+    pub async fn connect<E>(self, endpoints: E) -> Result<Client<DefaultStack, C>, Error>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<Endpoints>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let (codec, connection, settings) = self.build(endpoint)?;
-        connection.connect().await?;
-        Ok(Client::with_codec(stack(connection, settings), codec))
+        let client = self.build(endpoints, |replicas| replicas)?;
+        let replicas = client.service().replicas().clone();
+        replicas.ready().await?;
+        Ok(client)
     }
 
     /// Dials when the first call needs it. Does not need a runtime before that.
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if this is no endpoint.
-    pub fn connect_lazy<E>(self, endpoint: E) -> Result<Client<DefaultStack, C>, Error>
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if these are no endpoints,
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) if there is none.
+    pub fn connect_lazy<E>(self, endpoints: E) -> Result<Client<DefaultStack, C>, Error>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<Endpoints>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let (codec, connection, settings) = self.build(endpoint)?;
-        Ok(Client::with_codec(stack(connection, settings), codec))
+        self.build(endpoints, Builder::lazy)
     }
 
-    fn build<E>(self, endpoint: E) -> Result<(C, Reconnect, Settings), Error>
+    fn build<E>(
+        self,
+        endpoints: E,
+        set: impl FnOnce(Builder<Fixed<Endpoint>, K>) -> Builder<Fixed<Endpoint>, K>,
+    ) -> Result<Client<DefaultStack, C>, Error>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<Endpoints>,
         E::Error: Into<InvalidEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(Into::into)?;
-        let connection = Reconnect::new(endpoint, erase(self.connector));
-        Ok((self.codec, connection, self.settings))
+        let endpoints = endpoints.try_into().map_err(Into::into)?;
+        let several = endpoints.as_slice().len() > 1;
+        let replicas = Replicas::builder(Fixed::new(endpoints)?, self.connector);
+        let stack = self.settings.stack(set(replicas).start(), several);
+        Ok(Client::with_codec(stack, self.codec))
     }
 }
 

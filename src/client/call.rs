@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{Answer, Client, Started, issue::poll_once, typed::ask_for};
-use crate::{Body, Codec, Error, Request, Response, conn::RpcService};
+use crate::{Body, Codec, Error, Execution, Request, Response, conn::RpcService};
 
 /// A call of a [`Client`] that is not made yet: set what it needs, then await it, or [`start`](Self::start) it.
 ///
@@ -109,7 +109,9 @@ impl<'a, T, S, C> Call<'a, T, S, C> {
         })
     }
 
-    /// Fails at once where the call would otherwise wait for a connection. Default: it waits, until its deadline.
+    /// Fails at once where the call would otherwise wait for a replica that cannot be reached. Where that is not
+    /// known yet, since a first dial is under way, it waits for the verdict and no longer. Default: it waits, until
+    /// its deadline.
     pub fn fail_fast(self) -> Self {
         self.with(|request| {
             request.cx_mut().set_fail_fast(true);
@@ -138,7 +140,8 @@ where
     /// sends it then. That task also runs what the layers do after a failure, whether or not anybody awaits.
     ///
     /// # Errors
-    /// What failed at once: the arguments cannot be encoded, the connection is over, a queue is full.
+    /// What failed at once and was never sent: the arguments cannot be encoded, the connection is over, a queue is
+    /// full.
     ///
     /// # Panics
     /// If called outside of a tokio runtime and there is no answer at once.
@@ -154,7 +157,9 @@ where
             answer.map(|response| heard(response, one_way))
         };
         match poll_once(call) {
-            Ok(answer) => Ok(Started::ready(answer?, codec)),
+            // Whatever the other side has said, even by now, is an answer.
+            Ok(Err(error)) if error.execution() == Execution::NotSent => Err(error),
+            Ok(answer) => Ok(Started::ready(answer, codec)),
             Err(ongoing) => Ok(Started::spawn(ongoing, codec)),
         }
     }

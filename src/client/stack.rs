@@ -1,82 +1,122 @@
 //! The default stack.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+use steeple_layers::{
+    BalanceLayer, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    balance::{Balance, PeakEwma},
+    log::Log,
+    retry::Retry,
+    timeout::Timeout,
+};
 use tokio::time::Instant;
+use tower::{Layer, ServiceBuilder};
 use tower_service::Service;
 
-use super::{
-    Channel, Client,
-    reconnect::{Reconnect, ReconnectFuture},
-};
-use crate::{Body, Error, Request, Response};
+use super::{Channel, Client};
+use crate::{Body, Error, Request, Response, layers::PeerAndSizes};
 
 /// What [`Client::connect`] puts together: the paved road, of which more may come without another name.
 ///
 /// From the outside in:
 ///
-/// 1. a deadline for calls that have none, 20 s unless [set](super::ClientBuilder::timeout);
-/// 2. a connection that is dialled again after it was lost, with a backoff from 10 ms to 1 s. A call that finds
-///    none waits for it until its deadline, or with [`fail_fast`](super::Call::fail_fast) for one dial.
+/// 1. a [line in the log](steeple_layers::log) for every call, when it ends;
+/// 2. a [deadline](steeple_layers::timeout) for calls that have none, 20 s unless
+///    [set](super::ClientBuilder::timeout);
+/// 3. [retries](steeple_layers::retry) of what is safe and useful, at another replica, within a budget;
+/// 4. a [replica](steeple_layers::balance) for each attempt, the better of two by latency and pending calls;
+/// 5. the [replicas](steeple_layers::replicas), each connected as long as the client is there, and dialled again with
+///    a backoff from 10 ms to 1 s. A call that finds none connected waits until its deadline, or with
+///    [`fail_fast`](super::Call::fail_fast) until the last dial of each has failed.
 ///
-/// It is always ready: a call waits by itself.
-#[derive(Clone, Debug)]
+/// It is always ready: a call waits by itself. To change more than a [builder](super::ClientBuilder) offers, build
+/// [the same stack by hand](super#the-stack-by-hand).
+#[derive(Clone)]
 pub struct DefaultStack {
-    connection: Reconnect,
+    layers: Layers,
+    /// For what is more than a call.
+    balance: Balance<Channel>,
     settings: Settings,
 }
 
-/// The answer to a call of the [`DefaultStack`]. Dropping it cancels the call.
-#[derive(Debug)]
-#[must_use = "dropping the answer cancels the call"]
-pub struct DefaultFuture(ReconnectFuture);
+pin_project! {
+    /// The answer to a call of the [`DefaultStack`]. Dropping it cancels the call.
+    #[derive(Debug)]
+    #[must_use = "dropping the answer cancels the call"]
+    pub struct DefaultFuture {
+        #[pin]
+        answer: <Layers as Service<Request<Body>>>::Future,
+    }
+}
 
-/// What calls have unless they say otherwise.
-#[derive(Clone, Copy, Debug)]
+/// What can be set of the stack.
+#[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) timeout: Option<Duration>,
     pub(super) fail_fast: bool,
+    pub(super) retry: RetryPolicy,
 }
 
-/// Puts the default stack together, from the inside out.
-pub(super) fn stack(connection: Reconnect, settings: Settings) -> DefaultStack {
-    // Innermost, the connection: it takes calls from any number of clones and holds them up for nobody.
-    // Around it, what a call has to have before it waits for a connection: until when.
-    DefaultStack {
-        connection,
-        settings,
+type Layers = Log<Timeout<Retry<Balance<Channel>>>, PeerAndSizes>;
+
+/// The layers of the default stack, from the outside in.
+fn layers(balance: Balance<Channel>, settings: &Settings) -> Layers {
+    // A call without a deadline is given one. All that waits below ends then by itself, so no timer is needed here.
+    let timeout = match settings.timeout {
+        Some(timeout) => TimeoutLayer::new(timeout),
+        None => TimeoutLayer::without_default(),
+    };
+    ServiceBuilder::new()
+        // Outermost, so that it tells of calls and not of attempts, with all the time they took.
+        .layer(LogLayer::new().describe(PeerAndSizes))
+        // Outside of the retries: one deadline for all attempts and the waits between them.
+        .layer(timeout.kept_below())
+        // Outside of the balancer: each attempt goes to a replica of its own.
+        .layer(RetryLayer::new(settings.retry.clone()))
+        // Innermost, the replica of each attempt: `BalanceLayer::new(PeakEwma::default()).layer(replicas)`. Any
+        // other picker, and any other layer over replicas, fits here.
+        .service(balance)
+}
+
+impl Settings {
+    /// Puts the default stack together over a set of replicas; `several`, if there may be more than one.
+    pub(super) fn stack(mut self, replicas: Replicas<Channel>, several: bool) -> DefaultStack {
+        // A call that found the queue of one connection full is worth another try where there is another.
+        self.retry = self.retry.elsewhere(several);
+        let balance = BalanceLayer::new(PeakEwma::default())
+            .fail_fast(self.fail_fast)
+            .layer(replicas);
+        DefaultStack {
+            layers: layers(balance.clone(), &self),
+            balance,
+            settings: self,
+        }
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            timeout: Some(Duration::from_secs(20)),
+            timeout: Some(TimeoutLayer::DEFAULT),
             fail_fast: false,
-        }
-    }
-}
-
-impl Settings {
-    fn apply(&self, request: &mut Request<Body>) {
-        let cx = request.cx_mut();
-        if cx.deadline().is_none()
-            && let Some(timeout) = self.timeout
-        {
-            cx.set_timeout(timeout);
-        }
-        if self.fail_fast {
-            cx.set_fail_fast(true);
+            retry: RetryPolicy::default(),
         }
     }
 }
 
 impl DefaultStack {
+    /// The replicas below: their state and why, at any time, and each to be called by itself.
+    pub fn replicas(&self) -> &Replicas<Channel> {
+        self.balance.replicas()
+    }
+
     /// The connection that takes a whole batch, whose requests are given what calls have.
     pub(super) async fn channel_for(
         &mut self,
@@ -91,27 +131,24 @@ impl DefaultStack {
             }
         }
         let first = requests.iter().filter_map(|it| it.cx().deadline()).min();
-        self.connection
-            .channel(first, self.settings.fail_fast)
-            .await
+        let mut cx = steeple_layers::Context::default();
+        cx.set_deadline(first).set_seed(fastrand::u64(1..));
+        Ok(self.balance.choose(&cx).await?.connection())
     }
 }
 
 impl<C> Client<DefaultStack, C> {
-    /// Ends the connection in order, if there is one, and makes no other: calls under way end, later ones fail
-    /// before they begin. For all clones. It goes on if this future is dropped.
-    pub async fn drain(&self) {
-        if let Some(channel) = self.service.connection.end() {
-            channel.drain().await;
-        }
+    /// Ends all connections in order, and makes no other: calls under way end, later ones fail before they begin,
+    /// with [`Kind::Closed`](crate::Kind::Closed). For all clones. It is begun when this returns, whether or not the
+    /// future is polled, which is ready when all connections are over.
+    pub fn drain(&self) -> impl Future<Output = ()> {
+        self.service.replicas().drain()
     }
 
-    /// Ends the connection at once, if there is one, and makes no other: calls under way fail, and later ones before
-    /// they begin, with [`Kind::Closed`](crate::Kind::Closed). For all clones; to be repeated without effect.
+    /// Ends all connections at once, and makes no other: calls under way fail, and later ones before they begin,
+    /// with [`Kind::Closed`](crate::Kind::Closed). For all clones; to be repeated without effect.
     pub fn close(&self) {
-        if let Some(channel) = self.service.connection.end() {
-            channel.close();
-        }
+        drop(self.service.replicas().close());
     }
 }
 
@@ -121,19 +158,32 @@ impl Service<Request<Body>> for DefaultStack {
     type Future = DefaultFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.connection.poll_ready(cx)
+        self.layers.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> DefaultFuture {
-        self.settings.apply(&mut request);
-        DefaultFuture(self.connection.call(request))
+        if self.settings.fail_fast {
+            // For the retries too, and not only for the balancer.
+            request.cx_mut().set_fail_fast(true);
+        }
+        DefaultFuture {
+            answer: self.layers.call(request),
+        }
     }
 }
 
 impl Future for DefaultFuture {
     type Output = Result<Response<Body>, Error>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().answer.poll(cx)
+    }
+}
+
+impl fmt::Debug for DefaultStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DefaultStack")
+            .field("layers", &self.layers)
+            .finish_non_exhaustive()
     }
 }

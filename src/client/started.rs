@@ -19,7 +19,7 @@ use super::{
     Answer,
     issue::{Ongoing, hand_over},
 };
-use crate::{Body, Codec, Error, Execution, Kind, Response, codec::DefaultCodec, conn::CallResult};
+use crate::{Codec, Error, Execution, Kind, codec::DefaultCodec, conn::CallResult};
 
 /// A call that runs, made by [`Call::start`](super::Call::start): await it, cancel it, or let it go.
 ///
@@ -58,9 +58,9 @@ struct Waiting {
 
 impl<T, C> Started<T, C> {
     /// A call that was answered at once.
-    pub(super) fn ready(response: Response<Body>, codec: C) -> Self {
+    pub(super) fn ready(answer: CallResult, codec: C) -> Self {
         let outcome = Arc::<Outcome>::default();
-        outcome.settle(Ok(response));
+        outcome.settle(answer);
         Self::new(outcome, None, codec)
     }
 

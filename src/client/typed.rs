@@ -120,7 +120,7 @@ where
     }
 
     /// A message without an answer, to be awaited: it is done when it was put out, and what becomes of it is not
-    /// told. It never waits for room, and a [`fail_fast`](Call::fail_fast) one not for a connection.
+    /// told. It never waits for room; without a live replica it waits as a call does.
     ///
     /// # Errors
     /// Awaiting it gives an error if it was not sent; [`Kind::Overflow`](crate::Kind::Overflow) if there is no

@@ -173,11 +173,6 @@ impl Peer {
         self.shared.want(Wish::Close);
     }
 
-    /// Whether no call can begin any more: either side drains, or the connection is over.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.shared.has_reached(Status::Draining)
-    }
-
     /// Makes all calls of a batch, or none; the answers come to `tray`, whose numbers are theirs. They are
     /// encoded under one lock, so they share a write as far as the stream takes it.
     ///

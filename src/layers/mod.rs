@@ -7,9 +7,14 @@
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
+//! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost |
+//!
+//! [`Client::connect`](crate::Client::connect) and [`Server::serve`](crate::Server::serve) put the usual ones together:
+//! the default stacks [of clients](crate::client#the-stack-by-hand) and [of
+//! servers](crate::server#the-default-stack). By hand:
 //!
 //! The first layer of a [`ServiceBuilder`](tower::ServiceBuilder) is the outermost: it sees a call first and its
 //! answer last. What each layer costs stands in the crate `steeple-layers`, where they are written, without
@@ -38,7 +43,7 @@
 //!     }));
 //! let server = Server::bind("tcp://127.0.0.1:0").await?;
 //! let handle = server.handle();
-//! tokio::spawn(server.serve(service));
+//! tokio::spawn(server.serve_bare(service));
 //!
 //! let mut client = ServiceBuilder::new()
 //!     .layer(LogLayer::new().describe(PeerAndSizes))

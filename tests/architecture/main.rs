@@ -26,11 +26,27 @@ const STEEPLE: Table = &[
     ("layers", &["message", "conn", "transport::Address"]),
     (
         "client",
-        &["events", "message", "wire", "codec", "transport", "conn"],
+        &[
+            "events",
+            "message",
+            "wire",
+            "codec",
+            "transport",
+            "conn",
+            "layers",
+        ],
     ),
     (
         "server",
-        &["events", "message", "wire", "codec", "transport", "conn"],
+        &[
+            "events",
+            "message",
+            "wire",
+            "codec",
+            "transport",
+            "conn",
+            "layers",
+        ],
     ),
     (
         "router",

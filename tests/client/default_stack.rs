@@ -10,8 +10,9 @@ use std::{
 };
 
 use steeple::{
-    Client, Connector, Error, Execution, Kind, Server, ServerHandle,
+    Client, Connector, Error, Execution, Kind, Options, Overflow, Server, ServerHandle,
     client::ClientBuilder,
+    layers::replicas::State,
     transport::mem::{MemDialer, MemNetwork},
 };
 use tokio::time::Instant;
@@ -29,7 +30,11 @@ fn builder(
 
 /// Serves on `mem://server`.
 fn serve(network: &MemNetwork, probe: &Probe) -> ServerHandle {
-    let server = Server::new(network.listen("server").unwrap());
+    serve_at(network, "server", probe)
+}
+
+fn serve_at(network: &MemNetwork, name: &str, probe: &Probe) -> ServerHandle {
+    let server = Server::new(network.listen(name).unwrap());
     let handle = server.handle();
     tokio::spawn(server.serve(probe.service()));
     handle
@@ -43,8 +48,10 @@ async fn connecting_gives_the_first_error() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (Kind::Unreachable, "cannot reach mem://server")
+        (Kind::Unreachable, "mem://server cannot be reached")
     );
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "cannot reach mem://server");
     let error = soon(builder(&network).connect("server")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     let error = builder(&network).connect_lazy("server").unwrap_err();
@@ -154,7 +161,7 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     let begun = Instant::now();
     for _ in 0..3 {
         let error = client.call::<()>("echo", "").fail_fast().await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot reach mem://server");
+        assert_eq!(error.to_string(), "mem://server cannot be reached");
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
     let mut hasty = builder(&network)
@@ -299,7 +306,7 @@ async fn a_batch_without_a_server_is_refused_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_dialled_for_when_nobody_waits() {
+async fn a_server_that_is_away_is_dialled_ever_less_and_by_nobody_after_the_client() {
     let dials = Arc::new(AtomicUsize::new(0));
     let counted = dials.clone();
     let connector = service_fn(move |_: steeple::Endpoint| {
@@ -312,22 +319,179 @@ async fn nobody_is_dialled_for_when_nobody_waits() {
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
     soon(call.into_future()).await.unwrap_err();
-    tokio::time::sleep(Duration::from_secs(2)).await;
     let last = dials.load(Ordering::SeqCst);
     assert!((8..=20).contains(&last), "{last} dials in three seconds");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let last = dials.load(Ordering::SeqCst) - last;
+    assert!((55..=125).contains(&last), "{last} dials in a minute");
+    drop(client);
+    settle().await;
+    let last = dials.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(dials.load(Ordering::SeqCst), last);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_fails_the_call() {
+async fn a_connector_that_panics_has_failed_to_dial() {
     async fn panics(_: steeple::Endpoint) -> Result<steeple::Channel, Error> {
         panic!("boom")
     }
-    let builder = Client::builder().connector(service_fn(panics));
-    let mut client = builder.connect_lazy("mem://server").unwrap();
-    let error = soon(client.call::<()>("echo", "").into_future())
+    let builder = || Client::builder().connector(service_fn(panics));
+    let error = soon(builder().connect("mem://server")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    let mut client = builder().connect_lazy("mem://server").unwrap();
+    let call = client
+        .call::<()>("echo", "")
+        .timeout(Duration::from_secs(3));
+    let error = soon(call.into_future()).await.unwrap_err();
+    assert!(error.is_timeout());
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "the connector panicked");
+}
+
+#[test]
+fn a_lazy_client_needs_no_runtime_before_its_first_call() {
+    let network = MemNetwork::new(1);
+    let client = builder(&network).connect_lazy("mem://server").unwrap();
+    builder(&network)
+        .connect_lazy("mem://server")
+        .unwrap()
+        .close();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        serve(&network, &Probe::default());
+        let mut client = client;
+        assert_eq!(client.call::<String>("echo", "x").await.unwrap(), "x");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_several_servers_outlives_any_of_them() {
+    let network = MemNetwork::new(1);
+    let endpoints = "mem://a,mem://b";
+    let error = soon(builder(&network).connect(endpoints))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), Kind::Internal);
+    assert_eq!(error.to_string(), "no replica can be reached");
+
+    let probe = Probe::default();
+    let b = serve_at(&network, "b", &probe);
+    let mut client = soon(builder(&network).connect(endpoints)).await.unwrap();
+    assert_eq!(client.call::<String>("echo", "x").await.unwrap(), "x");
+    let a = serve_at(&network, "a", &probe);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let batch = client.batch();
+    for round in 0..20 {
+        let item = batch.call::<String>("echo", "y").unwrap();
+        if round == 10 {
+            b.close().await;
+            settle().await;
+        }
+        batch.run().await.unwrap();
+        assert_eq!(item.take().unwrap(), "y");
+        let answer = client.call::<String>("echo", "x").fail_fast().await;
+        assert_eq!(answer.unwrap(), "x");
+    }
+    let states: Vec<_> = client.service().replicas().endpoints();
+    assert_eq!(states.len(), 2);
+    assert_eq!(states[0].state(), State::Live);
+    assert!(a.stats().served.total() > 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_races_with_the_end_of_its_connection_is_made_on_the_next() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    let mut server = serve(&network, &probe);
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    for _ in 0..50 {
+        client.call::<String>("echo", "x").await.unwrap();
+        // Neither the connection nor the set of replicas has noticed when the call is made.
+        let ended = server.close();
+        let call = client.call::<String>("echo", "y").start().unwrap();
+        soon(ended).await;
+        server = serve(&network, &probe);
+        match soon(call).await {
+            Ok(answer) => assert_eq!(answer, "y"),
+            Err(error) => assert_eq!(error.execution(), Execution::MaybeExecuted),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_fast_waits_for_the_dial_after_a_loss() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    let first = serve(&network, &probe);
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    soon(first.close()).await;
+    serve(&network, &probe);
+    settle().await;
+    let answer = client.call::<String>("echo", "x").fail_fast().await;
+    assert_eq!(answer.unwrap(), "x");
+}
+
+/// The list that the name of this test is: the order of the layers, outermost first.
+#[tokio::test(start_paused = true)]
+async fn the_order_is_log_timeout_retry_balance_replicas() {
+    let network = MemNetwork::new(1);
+    let client = builder(&network).connect_lazy("mem://server").unwrap();
+    let printed = format!("{:?}", client.service());
+    let layers = ["Log {", "Timeout {", "Retry {", "Balance {", "Replicas {"];
+    let places = layers.map(|layer| {
+        printed
+            .find(layer)
+            .unwrap_or_else(|| panic!("{layer} in {printed}"))
+    });
+    assert!(places.is_sorted(), "{printed}");
+}
+
+/// The layers above set no timer of their own, so whatever waits below has to end by itself.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    serve(&network, &probe);
+    let connector = Connector::new()
+        .dialer(network.dialer("client"))
+        .options(Options::new().max_calls(1).overflow(Overflow::Wait));
+    let builder = Client::builder().connector(connector);
+    let client = builder.connect("mem://server").await.unwrap();
+    let ends = async |method: &'static str| {
+        let begun = Instant::now();
+        let mut client = client.clone();
+        let call = client
+            .call::<()>(method, "")
+            .timeout(Duration::from_secs(3));
+        let error = soon(call.idempotent(true).into_future()).await.unwrap_err();
+        let late = begun.elapsed().saturating_sub(Duration::from_secs(3));
+        assert!(late < Duration::from_millis(4), "{late:?} late: {error}");
+        error
+    };
+    // An answer; a slot of the connection, and room in its queue.
+    let errors = tokio::join!(ends("never"), ends("never"), ends("never"));
+    for error in [errors.0, errors.1, errors.2] {
+        assert!(error.is_timeout(), "{error}");
+    }
+    // A stream that takes no bytes, and a connection that does not come again.
+    network.link("client", "server").swallow();
+    assert!(ends("never").await.is_timeout());
+    // The next attempt: a call for which there is no time is not kept waiting.
+    let refuses = service_fn(async |_: steeple::Request| {
+        let error = Error::new(Kind::Unavailable, "later").with_execution(Execution::NotStarted);
+        Err::<steeple::Response, _>(error.with_retry_after(Duration::from_secs(5)))
+    });
+    let server = Server::new(network.listen("busy").unwrap());
+    tokio::spawn(server.serve(refuses));
+    let builder = Client::builder().connector(Connector::new().dialer(network.dialer("client")));
+    let mut client = builder.connect("mem://busy").await.unwrap();
+    let begun = Instant::now();
+    let call = client.call::<()>("put", "").timeout(Duration::from_secs(3));
+    let error = soon(call.into_future()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }

@@ -8,5 +8,6 @@ mod ends;
 mod life;
 mod limits;
 mod rolling_drain;
+mod stack;
 mod streams;
 mod tcp;

@@ -8,20 +8,11 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::{
-    sync::futures::OwnedNotified,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{
-    Pick,
-    layer::{Balance, Dispatch},
-};
-use crate::{
-    AsError, Carry, Error,
-    replicas::{Demand, ReplicaFuture},
-};
+use super::{Pick, layer::Dispatch, waiting::Waiting};
+use crate::{AsError, Carry, Error, replicas::ReplicaFuture};
 
 pin_project! {
     /// A call of [`Balance`].
@@ -44,22 +35,10 @@ pin_project! {
         /// At a replica.
         Called { #[pin] call: ReplicaFuture<S, Req> },
         /// Without a live replica. Boxed: it is rare, and large.
-        Waiting { waiting: Box<Waiting<S, P, Req>> },
+        Waiting { waiting: Box<Waiting<S, P>>, request: Option<Req> },
         /// Over before it began.
         Failed { error: Option<Error> },
     }
-}
-
-/// A call that waits for a replica.
-struct Waiting<S, P, Req> {
-    balance: Balance<S, P>,
-    request: Option<Req>,
-    /// The next snapshot.
-    published: Pin<Box<OwnedNotified>>,
-    /// Keeps the set from being idle.
-    _demand: Demand<S>,
-    /// The deadline.
-    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Service<Req>, P, Req> BalanceFuture<S, P, Req> {
@@ -75,18 +54,12 @@ impl<S: Service<Req>, P, Req> BalanceFuture<S, P, Req> {
         }
     }
 
-    pub(super) fn waiting(balance: Balance<S, P>, request: Req) -> Self {
-        let published = Box::pin(balance.replicas().published().clone().notified_owned());
-        let demand = balance.replicas().demand();
-        let waiting = Box::new(Waiting {
-            balance,
-            request: Some(request),
-            published,
-            _demand: demand,
-            sleep: None,
-        });
+    pub(super) fn waiting(waiting: Waiting<S, P>, request: Req) -> Self {
         Self {
-            state: State::Waiting { waiting },
+            state: State::Waiting {
+                waiting: Box::new(waiting),
+                request: Some(request),
+            },
         }
     }
 }
@@ -105,51 +78,29 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Called { call } => return call.poll(cx),
-                StateProj::Waiting { waiting } => match ready!(waiting.poll_replica(cx)) {
-                    Ok(call) => State::Called { call },
-                    Err(error) => return Poll::Ready(Err(error.into())),
-                },
+                StateProj::Waiting { waiting, request } => {
+                    let called = waiting.poll(cx, |balance| {
+                        let own = request.take().expect("polled after completion");
+                        match balance.dispatch(own, Instant::now()) {
+                            Dispatch::Called(call) => Some(Ok(call)),
+                            Dispatch::Failed(error) => Some(Err(error)),
+                            Dispatch::Wait(back) => {
+                                *request = Some(back);
+                                None
+                            }
+                        }
+                    });
+                    match ready!(called) {
+                        Ok(call) => State::Called { call },
+                        Err(error) => return Poll::Ready(Err(error.into())),
+                    }
+                }
                 StateProj::Failed { error } => {
                     let error = error.take().expect("polled after completion");
                     return Poll::Ready(Err(error.into()));
                 }
             };
             state.set(next);
-        }
-    }
-}
-
-impl<S, P, Req> Waiting<S, P, Req>
-where
-    S: Service<Req> + Clone,
-    S::Error: AsError,
-    P: Pick,
-    Req: Carry,
-{
-    fn poll_replica(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplicaFuture<S, Req>, Error>> {
-        loop {
-            // What rings was there before this look, so that no snapshot comes unseen between the two.
-            let request = self.request.take().expect("polled after completion");
-            let deadline = request.cx().deadline();
-            match self.balance.dispatch(request, Instant::now()) {
-                Dispatch::Called(call) => return Poll::Ready(Ok(call)),
-                Dispatch::Failed(error) => return Poll::Ready(Err(error)),
-                Dispatch::Wait(request) => self.request = Some(request),
-            }
-            if self.published.as_mut().poll(cx).is_ready() {
-                let published = self.balance.replicas().published().clone();
-                self.published = Box::pin(published.notified_owned());
-                continue;
-            }
-            let Some(deadline) = deadline else {
-                return Poll::Pending;
-            };
-            let sleep = self
-                .sleep
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            ready!(sleep.as_mut().poll(cx));
-            let text = "no replica was live within the deadline";
-            return Poll::Ready(Err(self.balance.replicas().unreachable(text).out_of_time()));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BalanceFuture, Choice, PeakEwma, Pick};
+use super::{BalanceFuture, Choice, PeakEwma, Pick, waiting::Waiting};
 use crate::{
     AsError, Carry, Error, Kind,
     replicas::{Replica, ReplicaFuture, Replicas, Snapshot, refused},
@@ -26,8 +27,9 @@ pub struct BalanceLayer<P = PeakEwma> {
 
 /// The service of [`BalanceLayer`]. A cheap `Clone`, always ready.
 ///
-/// A call without a live replica waits for one until its [deadline](crate::Context::deadline), or fails at
-/// once if it [fails fast](crate::Context::is_fail_fast).
+/// A call without a live replica waits for one until its [deadline](crate::Context::deadline). One that [fails
+/// fast](crate::Context::is_fail_fast) waits only while nobody knows better: it fails as soon as the last dial of
+/// each replica has failed, and at once if that is so already.
 ///
 /// # Errors
 /// [`Kind::Unreachable`], not sent, if there was no live replica in time; the source is the last reason why
@@ -41,7 +43,15 @@ pub struct Balance<S, P = PeakEwma> {
     called: Vec<Option<Replica<S>>>,
     version: u64,
     pick: Arc<P>,
-    fail_fast: bool,
+    pub(super) fail_fast: bool,
+}
+
+/// Which replica a call goes to.
+enum Picked {
+    Place(usize),
+    Failed(Error),
+    /// There is none for now.
+    None,
 }
 
 /// What became of the choice of a replica.
@@ -61,8 +71,8 @@ impl<P: Pick> BalanceLayer<P> {
         }
     }
 
-    /// Whether calls fail at once if there is no live replica, those too that do not ask for it. Default: they
-    /// wait until their deadline.
+    /// Whether all calls [fail fast](crate::Context::is_fail_fast), those too that do not ask for it. Default:
+    /// they wait until their deadline.
     #[must_use]
     pub fn fail_fast(mut self, fail_fast: bool) -> Self {
         self.fail_fast = fail_fast;
@@ -99,6 +109,30 @@ impl<S, P> Balance<S, P> {
 }
 
 impl<S, P: Pick> Balance<S, P> {
+    /// The replica that a call with this context would go to, waited for as the call would wait. For what takes
+    /// more than one call; [`Replica::connection`] gives the connection itself.
+    ///
+    /// # Errors
+    /// As a call without a live replica.
+    pub async fn choose(&mut self, cx: &crate::Context) -> Result<Replica<S>, Error>
+    where
+        S: Clone,
+    {
+        let mut waiting = None;
+        poll_fn(|task| {
+            let waiting = waiting.get_or_insert_with(|| Waiting::new(self.clone(), cx));
+            waiting.poll(task, |balance| {
+                let snapshot = balance.snapshot.load();
+                match pick(snapshot, &*balance.pick, cx) {
+                    Picked::Place(place) => Some(Ok(snapshot.replica(place))),
+                    Picked::Failed(error) => Some(Err(error)),
+                    Picked::None => None,
+                }
+            })
+        })
+        .await
+    }
+
     /// Calls a replica of the newest snapshot.
     pub(super) fn dispatch<Req>(
         &mut self,
@@ -110,23 +144,12 @@ impl<S, P: Pick> Balance<S, P> {
         Req: Carry,
     {
         let snapshot = self.snapshot.load();
-        let members = snapshot.members();
-        if let Some(refusal) = snapshot.refusal() {
-            return Dispatch::Failed(refused(refusal));
-        }
-        if members.is_empty() {
-            return Dispatch::Wait(request);
-        }
-        let picked = match self.pick.pick(members, request.cx()) {
-            Choice::Member(place) if place < members.len() => place,
-            Choice::Member(place) => {
-                let count = members.len();
-                let text = format!("the picker chose place {place} of {count} members");
-                return Dispatch::Failed(Error::new(Kind::Internal, text));
-            }
-            Choice::Wait => return Dispatch::Wait(request),
-            Choice::Fail(error) => return Dispatch::Failed(error),
+        let picked = match pick(snapshot, &*self.pick, request.cx()) {
+            Picked::Place(place) => place,
+            Picked::Failed(error) => return Dispatch::Failed(error),
+            Picked::None => return Dispatch::Wait(request),
         };
+        let members = snapshot.members();
         if self.version != snapshot.version() {
             self.version = snapshot.version();
             self.called.clear();
@@ -173,12 +196,32 @@ where
         match self.dispatch(request, started) {
             Dispatch::Called(future) => BalanceFuture::called(future),
             Dispatch::Failed(error) => BalanceFuture::failed(error),
-            Dispatch::Wait(request) if self.fail_fast || request.cx().is_fail_fast() => {
-                drop(self.replicas.demand());
-                BalanceFuture::failed(self.replicas.unreachable("no replica is live"))
+            Dispatch::Wait(request) => {
+                let waiting = Waiting::new(self.clone(), request.cx());
+                BalanceFuture::waiting(waiting, request)
             }
-            Dispatch::Wait(request) => BalanceFuture::waiting(self.clone(), request),
         }
+    }
+}
+
+/// Asks the picker.
+fn pick<S, P: Pick>(snapshot: &Snapshot<S>, pick: &P, cx: &crate::Context) -> Picked {
+    let members = snapshot.members();
+    if let Some(refusal) = snapshot.refusal() {
+        return Picked::Failed(refused(refusal));
+    }
+    if members.is_empty() {
+        return Picked::None;
+    }
+    match pick.pick(members, cx) {
+        Choice::Member(place) if place < members.len() => Picked::Place(place),
+        Choice::Member(place) => {
+            let count = members.len();
+            let text = format!("the picker chose place {place} of {count} members");
+            Picked::Failed(Error::new(Kind::Internal, text))
+        }
+        Choice::Wait => Picked::None,
+        Choice::Fail(error) => Picked::Failed(error),
     }
 }
 

@@ -66,6 +66,7 @@ mod permutation;
 mod pick;
 mod reconnect;
 mod stateful;
+mod waiting;
 
 pub use self::{
     consistent_hash::ConsistentHash,

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use tower::layer::util::{Identity, Stack};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -116,6 +116,13 @@ impl<R, C, L> Builder<R, C, L> {
         self
     }
 
+    /// In which time the average of latencies falls to a third, if there are no calls: how soon a replica that was
+    /// slow is given another chance. Default: 10 s, which bridges the pauses between calls.
+    pub fn latency_memory(mut self, time: Duration) -> Self {
+        self.options.latency_memory = time;
+        self
+    }
+
     /// In which time a replica that goes live grows from a tenth of its share to all of it. Default: 0.
     pub fn slow_start(mut self, time: Duration) -> Self {
         self.options.slow_start = time;
@@ -134,7 +141,8 @@ impl<R, C, L> Builder<R, C, L> {
     /// What the resolver does wrong is told to calls, and by [`Replicas::ready`].
     ///
     /// # Panics
-    /// If called outside of a tokio runtime.
+    /// If called outside of a tokio runtime, unless the set is [lazy](Self::lazy): then its tasks start with the
+    /// first call.
     pub fn start<T, S>(self) -> Replicas<S>
     where
         T: Clone + fmt::Display + Send + 'static,
@@ -146,7 +154,8 @@ impl<R, C, L> Builder<R, C, L> {
         L: Layer<C::Response, Service = S> + Clone + Send + 'static,
         S: Clone + Send + Sync + 'static,
     {
-        let first = match self.options.lazy {
+        let lazy = self.options.lazy;
+        let first = match lazy {
             true => Wish::Idle,
             false => Wish::Run,
         };
@@ -162,7 +171,10 @@ impl<R, C, L> Builder<R, C, L> {
             wishes,
             handle: replicas.downgrade(),
         };
-        tokio::spawn(control.run());
+        match Handle::try_current() {
+            Err(_) if lazy => replicas.defer(Box::pin(control.run())),
+            _ => drop(tokio::spawn(control.run())),
+        }
         replicas
     }
 }

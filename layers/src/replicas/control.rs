@@ -60,7 +60,7 @@ where
         tokio::select! {
             biased;
             // An error is the end too.
-            _ = wishes.wait_for(|wish| *wish == Wish::Close) => {}
+            _ = wishes.wait_for(|wish| matches!(wish, Wish::Drain | Wish::Close)) => {}
             () = self.follow() => {}
             () = watch_use(&shared, &handle) => {}
         }

@@ -39,7 +39,7 @@ enum Fate {
     Idle,
     /// It is listed no more.
     Leave,
-    /// All handles are gone.
+    /// To end in order: that is the wish, or all handles are gone.
     Drain,
     Close,
 }
@@ -94,6 +94,7 @@ impl<S: Clone> Endpoint<S> {
     fn fate(&self) -> Fate {
         match *self.wishes.borrow() {
             Wish::Close => Fate::Close,
+            Wish::Drain => Fate::Drain,
             _ if self.wishes.has_changed().is_err() => Fate::Drain,
             _ if !*self.listed.borrow() => Fate::Leave,
             Wish::Idle => Fate::Idle,

@@ -5,30 +5,33 @@ use std::{
     time::Duration,
 };
 
-/// A peak-sensitive moving average of latencies: it follows a slow call at once and forgets it over
-/// [`MEMORY`], whether or not there are calls.
-///
-/// One word, so that the average and its age are always of the same moment: nanoseconds as `f32` above,
-/// milliseconds of the owner's clock below.
+/// A peak-sensitive moving average of latencies: it follows a slow call at once and forgets it over time,
+/// whether or not there are calls.
 #[derive(Debug)]
-pub(super) struct Latency(AtomicU64);
-
-/// In this time an average falls to a third of what it was, if nothing is added. Long enough to bridge the
-/// pauses between calls, short enough to give a replica that was slow a new chance within a minute.
-const MEMORY: Duration = Duration::from_secs(10);
+pub(super) struct Latency {
+    /// One word, so that the average and its age are always of the same moment: nanoseconds as `f32` above,
+    /// milliseconds of the owner's clock below.
+    word: AtomicU64,
+    /// The milliseconds in which an average falls to a third of what it was, if nothing is added.
+    memory: f32,
+}
 
 /// No call is known to be faster, so that the number of pending calls counts for a replica without history.
 const LEAST: f32 = 1_000.0;
 
 impl Latency {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(pack(LEAST, 0)))
+    pub(super) fn new(memory: Duration) -> Self {
+        Self {
+            word: AtomicU64::new(pack(LEAST, 0)),
+            // Less than a tick of the clock would be no average at all.
+            memory: (memory.as_secs_f32() * 1e3).max(1.0),
+        }
     }
 
     /// The average at `now`, in nanoseconds.
     pub(super) fn estimate(&self, now: u32) -> f32 {
-        let (average, at) = unpack(self.0.load(Relaxed));
-        (average * fade(at, now)).max(LEAST)
+        let (average, at) = unpack(self.word.load(Relaxed));
+        (average * self.fade(at, now)).max(LEAST)
     }
 
     /// Adds a call that took `sample` and ended at `now`.
@@ -38,7 +41,7 @@ impl Latency {
             if sample >= average {
                 (sample, now)
             } else {
-                let fade = fade(at, now);
+                let fade = self.fade(at, now);
                 (average * fade + sample * (1.0 - fade), now)
             }
         });
@@ -48,13 +51,23 @@ impl Latency {
     pub(super) fn add_at_least(&self, sample: Duration, now: u32) {
         let sample = sample.as_nanos() as f32;
         self.update(|average, at| {
-            let faded = average * fade(at, now);
+            let faded = average * self.fade(at, now);
             if sample > faded {
                 (sample, now)
             } else {
                 (average, at)
             }
         });
+    }
+
+    /// How much of an average of `at` is left at `now`.
+    fn fade(&self, at: u32, now: u32) -> f32 {
+        // The clock wraps after 49 days; and of two callers, the later may be the first to arrive here.
+        let elapsed = now.wrapping_sub(at).cast_signed();
+        if elapsed <= 0 {
+            return 1.0;
+        }
+        (-(elapsed as f32) / self.memory).exp()
     }
 
     fn update(&self, step: impl Fn(f32, u32) -> (f32, u32)) {
@@ -64,18 +77,8 @@ impl Latency {
             Some(pack(average.max(LEAST), at))
         };
         // It always has something to set.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, packed);
+        let _ = self.word.fetch_update(Relaxed, Relaxed, packed);
     }
-}
-
-/// How much of an average of `at` is left at `now`.
-fn fade(at: u32, now: u32) -> f32 {
-    // The clock wraps after 49 days; and of two callers, the later may be the first to arrive here.
-    let elapsed = now.wrapping_sub(at).cast_signed();
-    if elapsed <= 0 {
-        return 1.0;
-    }
-    (-(elapsed as f32) / MEMORY.as_millis() as f32).exp()
 }
 
 fn pack(average: f32, at: u32) -> u64 {
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_slow_call_counts_at_once_and_is_forgotten_over_time() {
-        let latency = Latency::new();
+        let latency = Latency::new(10_000 * MS);
         latency.add(MS, 0);
         latency.add(100 * MS, 1);
         assert_eq!(latency.estimate(1), 1e8);
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn fast_calls_pull_an_average_down_by_the_time_they_stand_for() {
-        let latency = Latency::new();
+        let latency = Latency::new(10_000 * MS);
         latency.add(100 * MS, 0);
         for now in 1..=10_000 {
             latency.add(MS, now);
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_call_that_was_given_up_can_only_raise_the_average() {
-        let latency = Latency::new();
+        let latency = Latency::new(10_000 * MS);
         latency.add(10 * MS, 0);
         latency.add_at_least(MS, 1);
         assert_eq!(latency.estimate(0), 1e7);
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_seems_to_run_back_changes_nothing() {
-        let latency = Latency::new();
+        let latency = Latency::new(10_000 * MS);
         latency.add(10 * MS, 1_000);
         assert_eq!(latency.estimate(500), 1e7);
     }

@@ -1,6 +1,13 @@
 //! One connection of an endpoint: dialled, kept, let go of, and dialled again.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -67,15 +74,24 @@ where
             if !awaited.is_ok_and(|order| *order == Order::Run) {
                 return;
             }
+            let dial = connect(
+                &mut self.connector,
+                self.target.clone(),
+                &self.shared,
+                &self.member,
+            );
             let connected = tokio::select! {
                 biased;
                 () = other_order(&mut self.orders) => continue,
-                connected = connect(&mut self.connector, self.target.clone(), &self.shared, &self.member) => connected,
+                connected = caught(dial) => connected,
             };
+            let mut verdict = connected.is_err();
             let error = match connected {
                 Ok(endpoint) => {
                     let since = Instant::now();
                     let end = self.serve(&endpoint).await;
+                    // The next dial is near, unless the last ones came to nothing.
+                    verdict = failures > 0;
                     // One that was lost right away counts as another failed dial.
                     if since.elapsed() >= self.shared.options.backoff.max() {
                         failures = 0;
@@ -95,7 +111,7 @@ where
                 .is_some_and(|limit| failures >= limit.saturating_sub(1));
             let wait = (!is_last).then(|| options.backoff.wait(failures, fastrand::u64(..)));
             failures = failures.saturating_add(1);
-            self.failed(error, wait);
+            self.failed(error, wait, verdict);
             tokio::select! {
                 biased;
                 () = other_order(&mut self.orders) => {}
@@ -135,6 +151,7 @@ where
                 entry.state = State::Live;
                 entry.since = Instant::now();
                 entry.reason = None;
+                entry.failed = false;
             }
         });
     }
@@ -160,7 +177,8 @@ where
         }
     }
 
-    fn failed(&self, error: Error, wait: Option<Duration>) {
+    /// There is no connection; with a `verdict`, those who do not wait are told so from here on.
+    fn failed(&self, error: Error, wait: Option<Duration>, verdict: bool) {
         let address = self.member.address();
         match wait {
             Some(wait) => {
@@ -172,7 +190,7 @@ where
         }
         self.shared.update(|table| {
             if let Some(entry) = table.entry(&self.member) {
-                entry.tried = true;
+                entry.failed |= verdict || wait.is_none();
                 entry.reason = Some(error);
                 if entry.links.is_empty() {
                     entry.since = Instant::now();
@@ -221,6 +239,19 @@ where
             Err(lost(text).with_source(elapsed))
         }
     }
+}
+
+/// A dial; a panic of the connector is one more reason why it failed.
+async fn caught<T>(dial: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut dial = pin!(dial);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| dial.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            let error = Error::new(Kind::Internal, "the connector panicked");
+            Poll::Ready(Err(error))
+        })
+    })
+    .await
 }
 
 /// Returns when a ping is not answered in time; never, if none are sent.

@@ -65,6 +65,7 @@
 //! | the wait before another dial | 10 ms growing to 1 s, half of it by chance | [`Builder::backoff`], [`Builder::dial_limit`] |
 //! | ejection | after 5 failures in a row, for 5 s growing to 300 s, of at most half | [`Builder::ejection`] |
 //! | what a failure counts as | a second | [`Builder::failure_penalty`] |
+//! | a slow call is forgotten | to a third every 10 s | [`Builder::latency_memory`] |
 //! | pings, idle timeout, slow start, zone | none | [`Builder`] |
 
 mod builder;
@@ -93,7 +94,4 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{
-    set::{Demand, refused},
-    snapshot::Snapshot,
-};
+pub(crate) use self::{set::Demand, snapshot::Snapshot, table::refused};

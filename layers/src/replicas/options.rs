@@ -17,6 +17,7 @@ pub(super) struct Options {
     pub(super) dial_limit: Option<u32>,
     pub(super) ejection: Ejection,
     pub(super) failure_penalty: Duration,
+    pub(super) latency_memory: Duration,
     pub(super) slow_start: Duration,
     pub(super) zone: Option<Arc<str>>,
 }
@@ -46,6 +47,7 @@ impl Default for Options {
             dial_limit: None,
             ejection: Ejection::default(),
             failure_penalty: Duration::from_secs(1),
+            latency_memory: Duration::from_secs(10),
             slow_start: Duration::ZERO,
             zone: None,
         }

@@ -76,6 +76,12 @@ impl<S> Replica<S> {
 }
 
 impl<S: Clone> Replica<S> {
+    /// The connection that a call would be made on now, under the layers of the replica. What is called on it is
+    /// not counted.
+    pub fn connection(&self) -> S {
+        self.seat.links[self.place()].service.clone()
+    }
+
     /// Calls the connection with the fewest pending calls. The request comes back if the replica takes none,
     /// or the connection is lost; a later snapshot is without it.
     pub(crate) fn dispatch<Req>(

@@ -1,6 +1,11 @@
 //! The handle of a set.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -10,8 +15,9 @@ use super::{
     Builder, Changes, Replica, Status,
     shared::{Shared, Wish},
     snapshot::Snapshot,
+    table::{Table, unreachable},
 };
-use crate::{BoxError, Error, Kind, Lifecycle, Origin, resolve::Resolver};
+use crate::{BoxError, Error, Kind, Lifecycle, resolve::Resolver};
 
 /// A set of endpoints that are kept connected, whether or not calls flow. A cheap `Clone`.
 ///
@@ -29,7 +35,11 @@ pub struct Replicas<S> {
 pub(super) struct Handle<S> {
     shared: Arc<Shared<S>>,
     wish: watch::Sender<Wish>,
+    /// The task of the set, if it was made where none can run, until there is a call.
+    deferred: Mutex<Option<Deferred>>,
 }
+
+pub(super) type Deferred = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Somebody who waits for a replica.
 pub(crate) struct Demand<S>(Arc<Shared<S>>);
@@ -58,8 +68,17 @@ impl<S> Replicas<S> {
 
     pub(super) fn from_parts(shared: Arc<Shared<S>>, wish: watch::Sender<Wish>) -> Self {
         Self {
-            handle: Arc::new(Handle { shared, wish }),
+            handle: Arc::new(Handle {
+                shared,
+                wish,
+                deferred: Mutex::default(),
+            }),
         }
+    }
+
+    /// Starts the task of the set with the first call.
+    pub(super) fn defer(&self, control: Deferred) {
+        *self.handle.deferred() = Some(control);
     }
 
     /// All endpoints, those that are not live too, and those that end.
@@ -93,47 +112,45 @@ impl<S> Replicas<S> {
     /// there are no endpoints now is as ready as it can be.
     ///
     /// # Errors
-    /// If it is closed, its resolver fails or breaks its contract, or each endpoint has failed at least once
-    /// and none is live: [`Kind::Unreachable`] with the last reason as the source. The set goes on trying all
-    /// the same.
+    /// If it is closed, its resolver fails or breaks its contract, or the last dial of each endpoint has failed:
+    /// [`Kind::Unreachable`] with the last reason as the source. The set goes on trying all the same.
     pub async fn ready(&self) -> Result<(), Error> {
         let _demand = self.demand();
-        let shared = self.shared();
         loop {
-            let changed = shared.changed.notified();
-            let verdict = shared.read(|table| {
-                let failed = || unreachable("no replica can be reached", table.reason());
-                if let Some(refusal) = &table.refusal {
-                    return Some(Err(refused(refusal)));
-                }
-                if table.entries.iter().any(|entry| entry.is_live()) {
-                    return Some(Ok(()));
-                }
-                match table.resolved {
-                    true if table.entries.is_empty() => Some(Ok(())),
-                    true if table.entries.iter().all(|entry| entry.tried) => Some(Err(failed())),
-                    false if table.unresolved.is_some() => Some(Err(failed())),
-                    _ => None,
-                }
-            });
-            match verdict {
+            let changed = self.shared().changed.notified();
+            match self.verdict() {
                 Some(verdict) => return verdict,
                 None => changed.await,
             }
         }
     }
 
+    /// Whether a call could be made, or why not; nothing while that is being found out.
+    pub(crate) fn verdict(&self) -> Option<Result<(), Error>> {
+        self.shared().read(Table::verdict)
+    }
+
     pub(crate) fn snapshot(&self) -> &Arc<ArcSwap<Snapshot<S>>> {
         &self.shared().snapshot
     }
 
+    /// Rings when there is a new snapshot.
     pub(crate) fn published(&self) -> &Arc<Notify> {
         &self.shared().published
+    }
+
+    /// Rings when anything has changed, the verdict too.
+    pub(crate) fn changed(&self) -> &Arc<Notify> {
+        &self.shared().changed
     }
 
     /// Connects, if that was put off, and keeps the set from being idle as long as the answer lives.
     pub(crate) fn demand(&self) -> Demand<S> {
         self.shared().waiting.begin();
+        let deferred = self.handle.deferred().take();
+        if let Some(control) = deferred {
+            tokio::spawn(control);
+        }
         self.handle.wish.send_if_modified(|wish| {
             let is_idle = *wish == Wish::Idle;
             if is_idle {
@@ -146,7 +163,7 @@ impl<S> Replicas<S> {
 
     /// What a call fails with that did not find a live replica.
     pub(crate) fn unreachable(&self, text: &'static str) -> Error {
-        unreachable(text, self.shared().read(|table| table.reason()))
+        unreachable(text.into(), self.shared().read(|table| table.reason()))
     }
 
     fn shared(&self) -> &Arc<Shared<S>> {
@@ -159,20 +176,41 @@ impl<S> Replicas<S> {
 }
 
 impl<S: Clone> Replicas<S> {
+    /// Ends all connections in order: calls under way end, later ones fail before they begin. It is begun when
+    /// this returns, whether or not the future is polled, which is ready when all tasks of the set have ended.
+    pub fn drain(&self) -> impl Future<Output = ()> {
+        self.end(Wish::Drain)
+    }
+
     /// Ends all connections at once, those that drain too: calls under way fail, later ones before they begin.
-    /// Returns when all tasks of the set have ended. It may be repeated, and goes on if this future is
-    /// dropped.
-    pub async fn close(&self) {
+    /// It is begun when this returns, whether or not the future is polled, which is ready when all tasks of
+    /// the set have ended. It may be repeated.
+    pub fn close(&self) -> impl Future<Output = ()> {
+        self.end(Wish::Close)
+    }
+
+    fn end(&self, end: Wish) -> impl Future<Output = ()> {
         let closed = Error::new(Kind::Closed, "the replica set is closed");
         self.shared().update(|table| {
             table.refusal.get_or_insert(closed);
         });
-        self.handle.wish.send_replace(Wish::Close);
-        self.handle.wish.closed().await;
+        self.handle.wish.send_if_modified(|wish| {
+            let is_news = *wish != Wish::Close && *wish != end;
+            if is_news {
+                *wish = end;
+            }
+            is_news
+        });
+        drop(self.handle.deferred().take());
+        self.handle.wish.closed()
     }
 }
 
 impl<S> Handle<S> {
+    fn deferred(&self) -> MutexGuard<'_, Option<Deferred>> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets the connections go until the next call, unless one waits.
     pub(super) fn idle(&self) {
         self.wish.send_if_modified(|wish| {
@@ -205,18 +243,5 @@ impl<S> fmt::Debug for Replicas<S> {
         f.debug_struct("Replicas")
             .field("endpoints", &self.endpoints())
             .finish_non_exhaustive()
-    }
-}
-
-/// What a call fails with while the set takes none.
-pub(crate) fn refused(refusal: &Error) -> Error {
-    Error::new(refusal.kind(), refusal.message().to_owned()).with_source(refusal.clone())
-}
-
-fn unreachable(text: &'static str, reason: Option<Error>) -> Error {
-    let error = Error::new(Kind::Unreachable, text).with_origin(Origin::Transport);
-    match reason {
-        Some(reason) => error.with_source(reason),
-        None => error,
     }
 }

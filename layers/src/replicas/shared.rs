@@ -17,7 +17,7 @@ pub(super) struct Shared<S> {
     /// Rings when there is a new snapshot.
     pub(super) published: Arc<Notify>,
     /// Rings when anything has changed.
-    pub(super) changed: Notify,
+    pub(super) changed: Arc<Notify>,
     pub(super) waiting: Waiting,
     table: Mutex<Table<S>>,
 }
@@ -37,6 +37,8 @@ pub(super) enum Wish {
     Idle,
     /// Connections.
     Run,
+    /// To end in order.
+    Drain,
     /// To end at once.
     Close,
 }
@@ -47,7 +49,7 @@ impl<S> Shared<S> {
             options,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             published: Arc::default(),
-            changed: Notify::new(),
+            changed: Arc::default(),
             waiting: Waiting {
                 count: AtomicUsize::new(0),
                 last: Mutex::new(Instant::now()),

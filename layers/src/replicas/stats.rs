@@ -70,7 +70,7 @@ impl Stats {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             gate: Gate::default(),
-            latency: Latency::new(),
+            latency: Latency::new(options.latency_memory),
             links: (0..options.connections)
                 .map(|_| AtomicUsize::new(0))
                 .collect(),

@@ -1,6 +1,6 @@
 //! All that is known of the endpoints of a set, and the snapshot that follows from it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -9,7 +9,7 @@ use super::{
     options::Options,
     snapshot::{Link, Seat, Snapshot},
 };
-use crate::Error;
+use crate::{Error, Kind, Origin};
 
 /// Written under a lock on changes of state only; calls read the snapshot.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(super) struct Entry<S> {
     pub(super) since: Instant,
     pub(super) reason: Option<Error>,
     pub(super) health: Health,
-    /// Whether a dial has failed since the endpoint is here.
-    pub(super) tried: bool,
+    /// Whether the last dial has failed, so that a call which does not wait has its verdict.
+    pub(super) failed: bool,
     /// Not called although it is live: it is about to be let go.
     pub(super) hidden: bool,
     /// Tells its task whether the resolver lists it.
@@ -88,6 +88,26 @@ impl<S> Table<S> {
         last.and_then(|entry| entry.reason.clone())
             .or_else(|| self.unresolved.clone())
             .or_else(|| self.refusal.clone())
+    }
+
+    /// Whether a call could be made, or why not; nothing while that is being found out.
+    pub(super) fn verdict(&self) -> Option<Result<(), Error>> {
+        if let Some(refusal) = &self.refusal {
+            return Some(Err(refused(refusal)));
+        }
+        if self.entries.iter().any(Entry::is_live) {
+            return Some(Ok(()));
+        }
+        let failed = match self.resolved {
+            true if self.entries.is_empty() => return Some(Ok(())),
+            true => self.entries.iter().all(|entry| entry.failed),
+            false => self.unresolved.is_some(),
+        };
+        let text = match &*self.entries {
+            [one] => format!("{} cannot be reached", one.member.address()).into(),
+            _ => "no replica can be reached".into(),
+        };
+        failed.then(|| Err(unreachable(text, self.reason())))
     }
 
     pub(super) fn statuses(&self) -> Vec<Status> {
@@ -148,7 +168,7 @@ impl<S> Entry<S> {
             since: Instant::now(),
             reason: None,
             health: Health::Well,
-            tried: false,
+            failed: false,
             hidden: false,
             listed,
         }
@@ -186,6 +206,19 @@ impl<S: Clone> Entry<S> {
             member: self.member.clone(),
             links: self.links.clone().into(),
         }
+    }
+}
+
+/// What a call fails with while the set takes none.
+pub(crate) fn refused(refusal: &Error) -> Error {
+    Error::new(refusal.kind(), refusal.message().to_owned()).with_source(refusal.clone())
+}
+
+pub(super) fn unreachable(text: Cow<'static, str>, reason: Option<Error>) -> Error {
+    let error = Error::new(Kind::Unreachable, text).with_origin(Origin::Transport);
+    match reason {
+        Some(reason) => error.with_source(reason),
+        None => error,
     }
 }
 

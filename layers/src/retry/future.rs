@@ -141,7 +141,7 @@ impl<S: Clone, R: Replay, P: Policy> Next<S, R, P> {
         let error = error.as_error()?;
         let cx = self.replay.cx();
         let wait = self.again.policy.retry(cx, error)?;
-        tracing::debug!(method = %cx.method(), attempt = cx.attempt(), ?wait, %error, "trying again");
+        tracing::debug!(target: "steeple::call", method = %cx.method(), attempt = cx.attempt(), ?wait, %error, "trying again");
         Some(wait)
     }
 

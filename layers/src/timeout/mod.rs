@@ -32,7 +32,8 @@
 //! been executed. A connection below keeps deadlines too, and knows better whether a call was sent, so this
 //! layer lets it go first: it waits 4 ms longer.
 //!
-//! A call that is ready at its first poll costs no timer, and any other one from a pool that is armed already.
+//! A call that is ready at its first poll costs no timer, and any other one from a pool that is armed already. Over
+//! services that keep deadlines themselves, [`TimeoutLayer::kept_below`] saves that too.
 
 mod future;
 
@@ -59,6 +60,8 @@ struct Limits {
     default: Option<Duration>,
     cap: Option<Duration>,
     attempt: Option<Duration>,
+    /// Whether the services below end calls in time by themselves.
+    kept_below: bool,
 }
 
 impl TimeoutLayer {
@@ -98,6 +101,17 @@ impl TimeoutLayer {
     #[must_use]
     pub fn cap(mut self, cap: Duration) -> Self {
         self.limits.cap = Some(cap);
+        self
+    }
+
+    /// Writes deadlines and leaves it to the services below to keep them, which saves the timer.
+    ///
+    /// Honest where everything below that waits ends at the deadline, as a steeple connection, a
+    /// [balanced set](crate::balance::Balance) of them and [retries](crate::RetryLayer) do. Over any other
+    /// service a call may outlast its deadline.
+    #[must_use]
+    pub fn kept_below(mut self) -> Self {
+        self.limits.kept_below = true;
         self
     }
 }
@@ -146,7 +160,10 @@ where
         let now = self.limits.apply(cx);
         match cx.deadline() {
             Some(deadline) if deadline <= now => TimeoutFuture::late(),
-            deadline => TimeoutFuture::new(self.inner.call(request), deadline, now),
+            deadline => {
+                let guarded = deadline.filter(|_| !self.limits.kept_below);
+                TimeoutFuture::new(self.inner.call(request), guarded, now)
+            }
         }
     }
 }

@@ -215,16 +215,15 @@ async fn a_call_that_is_tried_again_goes_to_another_replica() {
         .start();
     settle().await;
     let mut client = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryPolicy::until_deadline()))
+        .layer(RetryLayer::new(RetryPolicy::until_deadline().budget(None)))
         .layer(BalanceLayer::new(Random::default()))
         .service(replicas);
     for _ in 0..200 {
         let failed = || ["a", "b", "c"].map(|name| net.calls(name));
         let before = failed();
-        client
-            .call(Call::within(Duration::from_secs(60)))
-            .await
-            .unwrap();
+        let mut call = Call::within(Duration::from_secs(60));
+        call.0.set_idempotent(true);
+        client.call(call).await.unwrap();
         for (before, after) in before.into_iter().zip(failed()) {
             assert!(after - before <= 1);
         }

@@ -10,4 +10,5 @@ mod lifecycle;
 mod pickers;
 mod resolvers;
 mod resolving;
+mod retries;
 mod tower_balance;

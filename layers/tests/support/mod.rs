@@ -292,7 +292,10 @@ impl Service<Call> for Fake {
         let pending = Pending(fake.clone());
         Box::pin(async move {
             let _pending = pending;
-            let remote = |kind| Error::new(kind, "no").with_origin(Origin::Remote);
+            let remote = |kind| {
+                let error = Error::new(kind, "no").with_origin(Origin::Remote);
+                error.with_execution(Execution::MaybeExecuted)
+            };
             let answer = async {
                 match behaviour {
                     Behaviour::Answer => Ok(fake.0.name.clone()),

@@ -3,15 +3,20 @@
 //! The endpoint is pending once, as every real one is: a layer whose future is only cheap when it is ready at
 //! once shows its price.
 
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use steeple::{Body, Error as CallError, Request, Response};
+use steeple::layers::resolve::Fixed;
+use steeple::layers::{
+    BalanceLayer, CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, Replicas, RetryLayer,
+    TimeoutLayer,
+};
+use steeple::{Body, Error as CallError, Lifecycle, Request, Response};
 use tower::retry::Policy;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::spawn;
 use crate::Error;
@@ -47,6 +52,37 @@ const STACKS: &[(&str, Start)] = &[
     }),
     ("tower buffer", |callers| {
         callers.drive(ServiceBuilder::new().buffer(ROOM).service(Endpoint));
+    }),
+    ("steeple log", |callers| {
+        let log = LogLayer::new().describe(PeerAndSizes);
+        callers.drive(log.layer(Endpoint));
+    }),
+    ("steeple timeout", |callers| {
+        callers.drive(TimeoutLayer::new(TIMEOUT).layer(Endpoint));
+    }),
+    ("steeple timeout, kept below", |callers| {
+        callers.drive(TimeoutLayer::new(TIMEOUT).kept_below().layer(Endpoint));
+    }),
+    ("steeple retry", |callers| {
+        callers.drive(RetryLayer::default().layer(Endpoint));
+    }),
+    ("steeple balance", |callers| {
+        callers.drive(BalanceLayer::default().layer(replicas()));
+    }),
+    ("steeple client", |callers| {
+        let layers = ServiceBuilder::new()
+            .layer(LogLayer::new().describe(PeerAndSizes))
+            .layer(TimeoutLayer::new(TIMEOUT).kept_below())
+            .layer(RetryLayer::default())
+            .layer(BalanceLayer::default());
+        callers.drive(layers.service(replicas()));
+    }),
+    ("steeple server", |callers| {
+        let layers = ServiceBuilder::new()
+            .layer(CatchPanicLayer::new())
+            .layer(LogLayer::new().describe(PeerAndSizes))
+            .layer(InheritLayer::new());
+        callers.drive(layers.service(Endpoint));
     }),
     ("tower timeout, retry, limit", |callers| {
         let layers = ServiceBuilder::new().timeout(TIMEOUT).retry(Once);
@@ -110,6 +146,39 @@ impl Service<Request> for Endpoint {
             body: Some(request.into_body()),
             pending: true,
         }
+    }
+}
+
+/// As many of them as a balancer has to compare.
+fn replicas() -> Replicas<Endpoint> {
+    let connector = service_fn(|_: &'static str| ready(Ok::<_, CallError>(Endpoint)));
+    Replicas::builder(Fixed::new(["a", "b", "c"]).expect("three"), connector).start()
+}
+
+/// It is always there.
+impl Lifecycle for Endpoint {
+    async fn handshaken(&self) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn draining(&self) {
+        pending().await
+    }
+
+    async fn closed(&self) {
+        pending().await
+    }
+
+    async fn ping(&self) -> Result<Duration, CallError> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn drain(&self) {}
+
+    fn close(&self) {}
+
+    fn pending(&self) -> usize {
+        0
     }
 }
 

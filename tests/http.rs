@@ -1,0 +1,114 @@
+//! The layers over services of `http`, and over the routes of axum.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, StatusCode};
+use steeple::{
+    BoxError, Error, Execution, Kind, Lifecycle,
+    layers::{
+        BalanceLayer, CatchPanicLayer, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+        balance::RoundRobin, resolve::Fixed,
+    },
+};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+
+/// An HTTP client of one host, as good as connected: it knows nothing of steeple.
+#[derive(Clone)]
+struct Host(&'static str);
+
+impl Service<Request<String>> for Host {
+    type Response = Response<String>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<String>, BoxError>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), BoxError>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        let refused =
+            || Error::new(Kind::Unavailable, "full").with_execution(Execution::NotStarted);
+        std::future::ready(match self.0 {
+            "busy" => Err(refused().into()),
+            name => Ok(Response::new(format!("{name}: {}", request.into_body()))),
+        })
+    }
+}
+
+impl Lifecycle for Host {
+    async fn handshaken(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn draining(&self) {
+        std::future::pending().await
+    }
+
+    async fn closed(&self) {
+        std::future::pending().await
+    }
+
+    async fn ping(&self) -> Result<Duration, Error> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn drain(&self) {}
+
+    fn close(&self) {}
+
+    fn pending(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_several_http_hosts_is_timed_retried_balanced_and_logged() {
+    let connector = service_fn(async |name: &'static str| Ok::<_, Error>(Host(name)));
+    let replicas = Replicas::new(Fixed::new(["busy", "free"]).unwrap(), connector);
+    replicas.ready().await.unwrap();
+    while replicas.replicas().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut client = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::new(Duration::from_secs(2)))
+        .layer(RetryLayer::new(RetryPolicy::new()))
+        .layer(BalanceLayer::new(RoundRobin::default()))
+        .service(replicas);
+    for _ in 0..10 {
+        let request = Request::get("http://hosts/hello").body("hello".to_owned());
+        let ready = client.ready().await.unwrap();
+        let response = ready.call(request.unwrap()).await.unwrap();
+        assert_eq!(response.body(), "free: hello");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_routes_of_axum_are_timed_logged_and_their_panics_caught() {
+    let routes = Router::new()
+        .route("/hello", get(async || "hello"))
+        .route("/hang", get(async || std::future::pending::<()>().await))
+        .route("/panic", get(async || -> () { panic!("boom") }));
+    let service = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::new(Duration::from_secs(2)))
+        // Routes do not fail; the layers do.
+        .map_err(|never: std::convert::Infallible| -> Error { match never {} })
+        .service(routes);
+    let call = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        service.clone().oneshot(request).await
+    };
+    assert_eq!(call("/hello").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        call("/nowhere").await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(call("/hang").await.unwrap_err().kind(), Kind::Timeout);
+    assert_eq!(call("/panic").await.unwrap_err().kind(), Kind::Internal);
+}
