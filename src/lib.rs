@@ -124,6 +124,8 @@
 //! | handlers of a server, of all connections | 8192, others wait | [`Quota::max_handlers`](conn::Quota::max_handlers) |
 //! | requests that wait, of a connection | 8192 and 64 MiB, others are refused | [`Options::max_waiting`] |
 //! | unsent answers, of a connection and of a server | 128 MiB and 1 GiB | [`Options::max_unsent`], [`Quota::max_unsent`](conn::Quota::max_unsent) |
+//! | bodies that are compressed | none | a `CompressionLayer` among the [layers], [`Body::set_compression`] |
+//! | compressed requests, plain, whose handlers run | 1 GiB of all connections | [`Quota::max_expanded`](conn::Quota::max_expanded) |
 //! | connections of a server | any number, of any age, however idle | [`Server::max_connections`], [`max_age`](Server::max_age), [`max_idle`](Server::max_idle) |
 //! | lame duck before a drain | none | [`Server::lame_duck`] |
 //! | the longest body | 64 MiB | [`Limits::max_message`](wire::native::Limits::max_message) |
@@ -138,6 +140,7 @@
 //! | `json` | yes | values as JSON, so that tools in any language can talk to a server |
 //! | `postcard` | | values as postcard: varints, about a fifth smaller than bincode |
 //! | `msgpack` | | values as MessagePack |
+//! | `lz4`, `zstd` | | bodies compressed one by one, by a `CompressionLayer` among the [layers] |
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
 //! | `dns` | | replicas found by [DNS](layers::resolve) |
@@ -170,7 +173,7 @@ pub use self::{
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
-    message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    message::{Body, Compression, Encoding, Extensions, Metadata, Request, Response},
     router::Router,
     server::{Server, ServerHandle, Stopped},
     transport::{Address, Endpoint},
