@@ -42,7 +42,7 @@ fn calls_of_many_callers_share_their_writes() {
 
 #[test]
 fn another_attempt_of_a_call_with_metadata_allocates_nothing() {
-    let mut request = Request::new("Get", Body::from(vec![7; 100]));
+    let mut request = Request::new("Get", Body::from("a body"));
     request.metadata_mut().insert("tenant", "blue");
     let costs = allocation_counter::measure(|| drop(request.replay()));
     assert_eq!(costs.count_total, 0);
