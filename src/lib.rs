@@ -140,14 +140,14 @@
 //! | `json` | yes | values as JSON, so that tools in any language can talk to a server |
 //! | `postcard` | | values as postcard: varints, about a fifth smaller than bincode |
 //! | `msgpack` | | values as MessagePack |
-//! | `lz4`, `zstd` | | bodies compressed one by one, by a `CompressionLayer` among the [layers] |
+//! | `lz4` | | bodies compressed one by one by LZ4: a `CompressionLayer` among the [layers] |
+//! | `zstd` | | the same by Zstandard, and [`Compression`](transport) of whole connections |
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
 //! | `dns` | | replicas found by [DNS](layers::resolve) |
 //! | `tls` | | `tls://` endpoints, and TLS around any stream: rustls with the cryptography of ring |
 //! | `tls-aws-lc` | | the same with that of aws-lc |
-//! | `zstd` | | [`Compression`](transport) of whole connections by zstd |
-//! | `deflate` | | the same by DEFLATE |
+//! | `deflate` | | compression of whole connections by DEFLATE |
 //! | `test` | | the network in memory with seeded faults, `transport::mem`; the probe of layers, `test` |
 
 pub mod client;
@@ -173,7 +173,7 @@ pub use self::{
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
-    message::{Body, Compression, Encoding, Extensions, Metadata, Request, Response},
+    message::{Body, BodyCompression, Encoding, Extensions, Metadata, Request, Response},
     router::Router,
     server::{Server, ServerHandle, Stopped},
     transport::{Address, Endpoint},

@@ -62,10 +62,10 @@ fn refusal(error: Error) -> Error {
 #[cfg(all(test, feature = "lz4"))]
 mod tests {
     use super::*;
-    use crate::Compression;
+    use crate::BodyCompression;
 
     fn compressed() -> Body {
-        let body = Body::from(vec![0; 1000]).with_compression(Compression::Lz4);
+        let body = Body::from(vec![0; 1000]).with_compression(BodyCompression::Lz4);
         compression::compress(body)
     }
 

@@ -26,7 +26,7 @@ use super::{
     values::Values,
 };
 use crate::{
-    Body, Compression, Error, Kind, Request, Response,
+    Body, BodyCompression, Error, Kind, Request, Response,
     transport::Address,
     wire::{Hello, compression},
 };
@@ -283,6 +283,6 @@ impl Shared {
     }
 }
 
-fn bit(compression: Compression) -> u8 {
+fn bit(compression: BodyCompression) -> u8 {
     1 << compression as u8
 }

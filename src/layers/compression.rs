@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Body, Compression, Request, Response};
+use crate::{Body, BodyCompression, Request, Response};
 
 /// Has long bodies compressed on their way, one by one.
 ///
@@ -44,7 +44,7 @@ use crate::{Body, Compression, Request, Response};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CompressionLayer {
-    compression: Compression,
+    compression: BodyCompression,
     min_size: usize,
 }
 
@@ -55,16 +55,16 @@ impl CompressionLayer {
     /// By LZ4: for bodies that are compressed because it is cheap, in a fast network.
     #[cfg(feature = "lz4")]
     pub fn lz4() -> Self {
-        Self::new(Compression::Lz4)
+        Self::new(BodyCompression::Lz4)
     }
 
     /// By Zstandard: for bodies that are worth some microseconds each, since the network is slow or is paid for.
     #[cfg(feature = "zstd")]
     pub fn zstd() -> Self {
-        Self::new(Compression::Zstd)
+        Self::new(BodyCompression::Zstd)
     }
 
-    fn new(compression: Compression) -> Self {
+    fn new(compression: BodyCompression) -> Self {
         Self {
             compression,
             min_size: MIN_SIZE,

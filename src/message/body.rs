@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::Compression;
+use super::BodyCompression;
 
 /// The payload of a [`Request`](crate::Request) or [`Response`](crate::Response).
 ///
@@ -23,7 +23,7 @@ enum Form {
     #[default]
     Plain,
     /// Themselves, and to be compressed on their way.
-    Wanted(Compression),
+    Wanted(BodyCompression),
     /// What travels: the algorithm, the plain length, and then the compressed bytes.
     Compressed,
 }
@@ -56,7 +56,7 @@ impl Body {
 
     /// The same body, to be [compressed](Self::set_compression) on its way.
     #[must_use]
-    pub fn with_compression(mut self, compression: Compression) -> Self {
+    pub fn with_compression(mut self, compression: BodyCompression) -> Self {
         self.set_compression(compression);
         self
     }
@@ -87,7 +87,7 @@ impl Body {
     }
 
     /// By what the body is to be compressed on its way, if it is.
-    pub fn compression(&self) -> Option<Compression> {
+    pub fn compression(&self) -> Option<BodyCompression> {
         match self.form {
             Form::Wanted(compression) => Some(compression),
             Form::Plain | Form::Compressed => None,
@@ -105,7 +105,10 @@ impl Body {
     /// It does so if its peer decodes that and the body gets shorter by it, and sends the body as it is if not. A
     /// [`CompressionLayer`](crate::layers) asks it of all long bodies. What carries secrets should not be
     /// compressed together with what an attacker can choose: the length would tell of the secret.
-    pub fn set_compression(&mut self, compression: impl Into<Option<Compression>>) -> &mut Self {
+    pub fn set_compression(
+        &mut self,
+        compression: impl Into<Option<BodyCompression>>,
+    ) -> &mut Self {
         if !self.is_compressed() {
             self.form = compression.into().map_or(Form::Plain, Form::Wanted);
         }
@@ -237,8 +240,8 @@ mod tests {
     fn how_a_body_is_to_travel_takes_no_room_and_does_not_make_it_another() {
         assert_eq!(size_of::<Body>(), size_of::<Bytes>() + size_of::<usize>());
         let body = Body::from("abc");
-        let mut marked = body.clone().with_compression(Compression::Lz4);
-        assert_eq!(marked.compression(), Some(Compression::Lz4));
+        let mut marked = body.clone().with_compression(BodyCompression::Lz4);
+        assert_eq!(marked.compression(), Some(BodyCompression::Lz4));
         assert_eq!(marked, body);
         assert_eq!(marked.set_compression(None).compression(), None);
         assert_ne!(body.clone().into_compressed(), body);

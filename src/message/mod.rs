@@ -10,7 +10,7 @@ pub use http::Extensions;
 
 pub use self::{
     body::{Body, Encoding},
-    compression::Compression,
+    compression::BodyCompression,
     metadata::{Metadata, MetadataIter},
     request::Request,
     response::Response,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use steeple::{
-    Body, Channel, Client, Compression, Connector, Error, Execution, Kind, Options, Peer, Request,
-    Response, RpcService,
+    Body, BodyCompression, Channel, Client, Connector, Error, Execution, Kind, Options, Peer,
+    Request, Response, RpcService,
     conn::{Builder, Quota},
     layers::CompressionLayer,
     test::probe,
@@ -22,7 +22,7 @@ use crate::support::{
     Frame, RawPeer, call, dial, hello as silent_hello, request, response, serve_with, status_of,
 };
 
-const ALL: [Compression; 2] = [Compression::Lz4, Compression::Zstd];
+const ALL: [BodyCompression; 2] = [BodyCompression::Lz4, BodyCompression::Zstd];
 
 /// A service that answers with the bytes that it got.
 fn echo() -> impl RpcService<Error = Error> + Clone + Send + 'static {
@@ -43,14 +43,14 @@ fn slow_echo() -> impl RpcService<Error = Error> + Clone + Send + 'static {
 }
 
 /// A wire that decodes these.
-fn decoding(compressions: &[Compression]) -> Native {
+fn decoding(compressions: &[BodyCompression]) -> Native {
     Native::new(Limits::new().compressions(compressions.to_vec()))
 }
 
 /// A client that decodes `near` of a server that decodes `far`, both with their openings read.
 async fn connect(
-    near: &[Compression],
-    far: &[Compression],
+    near: &[BodyCompression],
+    far: &[BodyCompression],
     service: impl RpcService + Send + 'static,
 ) -> (Channel, Peer) {
     let (client, server) = MemStream::pair(64 * 1024);
@@ -74,9 +74,9 @@ fn text(len: usize) -> Vec<u8> {
         .collect()
 }
 
-fn layer(compression: Compression) -> CompressionLayer {
+fn layer(compression: BodyCompression) -> CompressionLayer {
     match compression {
-        Compression::Zstd => CompressionLayer::zstd(),
+        BodyCompression::Zstd => CompressionLayer::zstd(),
         _ => CompressionLayer::lz4(),
     }
 }
@@ -130,7 +130,7 @@ async fn a_peer_that_does_not_decode_it_gets_it_plain_and_that_is_counted() {
         let answer = client.call(call("Echo", plain.clone())).await.unwrap();
         assert_eq!(answer.body().as_bytes(), &plain);
         for (stats, peer) in [(channel.stats(), far), (server.stats(), near)] {
-            let decoded = u64::from(peer.contains(&Compression::Zstd));
+            let decoded = u64::from(peer.contains(&BodyCompression::Zstd));
             assert_eq!(stats.compressed, decoded);
             assert_eq!(stats.compression_refused, 1 - decoded);
         }
@@ -160,7 +160,7 @@ async fn batches_and_messages_without_an_answer_are_compressed_too() {
         async { Ok::<_, Error>(Response::new(bytes.into())) }
     }));
     let (channel, server) = connect(&ALL, &ALL, service).await;
-    let marked = |bytes: Vec<u8>| Body::from(bytes).with_compression(Compression::Zstd);
+    let marked = |bytes: Vec<u8>| Body::from(bytes).with_compression(BodyCompression::Zstd);
     channel
         .notify(Request::new("Tell", marked(text(5000))))
         .unwrap();
@@ -220,7 +220,7 @@ async fn by_hand(options: Options, limits: Limits, compressions: &[u8]) -> RawPe
 }
 
 /// The bytes of a compressed body.
-fn compressed(plain: Vec<u8>, compression: Compression) -> Vec<u8> {
+fn compressed(plain: Vec<u8>, compression: BodyCompression) -> Vec<u8> {
     let body = compress(Body::from(plain).with_compression(compression));
     assert!(body.is_compressed());
     body.into_bytes().to_vec()
@@ -228,7 +228,7 @@ fn compressed(plain: Vec<u8>, compression: Compression) -> Vec<u8> {
 
 /// A bomb that was well made: `len` bytes that say they are `announced`.
 fn bomb(len: usize, announced: u32) -> Vec<u8> {
-    let mut bytes = compressed(vec![0; len], Compression::Zstd);
+    let mut bytes = compressed(vec![0; len], BodyCompression::Zstd);
     bytes[1..5].copy_from_slice(&announced.to_le_bytes());
     bytes
 }
@@ -250,7 +250,7 @@ async fn numbers_that_are_not_known_are_no_harm_in_an_opening() {
 async fn a_bomb_fails_its_call_and_the_connection_lives() {
     let limits = Limits::new().max_message(1024 * 1024);
     let mut client = by_hand(Options::new(), limits, &[]).await;
-    let lz4 = compressed(vec![0; 2000], Compression::Lz4);
+    let lz4 = compressed(vec![0; 2000], BodyCompression::Lz4);
     for (id, body, expected, says) in [
         (
             2,
@@ -300,7 +300,7 @@ async fn a_bomb_fails_its_call_and_the_connection_lives() {
 async fn what_is_decompressed_for_handlers_that_run_is_bounded() {
     let quota = Quota::new().max_expanded(150_000);
     let mut client = by_hand(Options::new().quota(quota), Limits::new(), &[]).await;
-    let body = compressed(vec![7; 100_000], Compression::Zstd);
+    let body = compressed(vec![7; 100_000], BodyCompression::Zstd);
     client
         .send_all([deflate(2, &body), deflate(4, &body)])
         .await;

@@ -2,7 +2,7 @@
 
 use bytes::Buf;
 use steeple::{
-    Body, Compression, Execution, Kind, Request, Response,
+    Body, BodyCompression, Execution, Kind, Request, Response,
     wire::{
         Encoder, Frame, Lane,
         compression::{compress, decompress},
@@ -71,7 +71,7 @@ fn a_compressed_body_may_come_in_pieces() {
         (seed >> 24) as u8
     });
     let plain: Vec<u8> = noise.take(200_000).chain([0; 100_000]).collect();
-    for compression in [Compression::Lz4, Compression::Zstd] {
+    for compression in [BodyCompression::Lz4, BodyCompression::Zstd] {
         let mut line = Line::new();
         let body = compress(Body::from(plain.clone()).with_compression(compression));
         assert!((200_000..210_000).contains(&body.len()));
@@ -88,7 +88,7 @@ fn a_compressed_body_may_come_in_pieces() {
 fn what_is_not_decoded_or_cannot_be_is_refused_and_the_connection_lives() {
     let limits = Limits::new()
         .max_message(1000)
-        .compressions([Compression::Lz4]);
+        .compressions([BodyCompression::Lz4]);
     let mut line = Line::with(limits);
     for (body, kind, text) in [
         (
@@ -138,7 +138,7 @@ fn an_answer_that_is_not_decoded_was_executed_and_an_error_is_never_compressed()
 fn the_peers_limit_is_one_of_the_plain_length() {
     let mut line = Line::new();
     let plain = vec![0; 64 * 1024 * 1024 + 1];
-    let body = compress(Body::from(plain).with_compression(Compression::Zstd));
+    let body = compress(Body::from(plain).with_compression(BodyCompression::Zstd));
     assert!(body.len() < 10_000);
     let error = line
         .encoder
@@ -151,7 +151,7 @@ fn the_peers_limit_is_one_of_the_plain_length() {
 
 #[test]
 fn the_numbers_are_those_of_the_specification() {
-    let compressions = [Compression::Lz4, Compression::Zstd].map(|compression| {
+    let compressions = [BodyCompression::Lz4, BodyCompression::Zstd].map(|compression| {
         let body = Body::from(vec![0; 1000]).with_compression(compression);
         compress(body).as_bytes()[0]
     });

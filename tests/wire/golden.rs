@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Compression, Encoding, Error, Execution, Kind, Request, Response,
+    Body, BodyCompression, Encoding, Error, Execution, Kind, Request, Response,
     wire::{
         Encoder, Lane, Out, Reason, Role, Wire,
         native::{Limits, Native, NativeEncoder},
@@ -41,7 +41,7 @@ fn hex(bytes: &[u8]) -> String {
 fn hello_is_the_preface_and_the_limits() {
     let limits = Limits::new()
         .encodings([encoding::BINCODE, encoding::JSON])
-        .compressions([Compression::Zstd, Compression::Lz4]);
+        .compressions([BodyCompression::Zstd, BodyCompression::Lz4]);
     let mut out = Out::new(usize::MAX);
     encoder(limits).hello(&mut out);
     let agent = hex(concat!("steeple/", env!("CARGO_PKG_VERSION")).as_bytes());

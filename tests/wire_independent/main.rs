@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Compression, Error, Execution, Kind, Request, Response,
+    Body, BodyCompression, Error, Execution, Kind, Request, Response,
     wire::{
         Encoder, Id, Out, Reason, Role, Wire, compression::compress, native::Native,
         numbers::encoding,
@@ -139,14 +139,14 @@ fn long_messages_that_take_turns_are_understood() {
 #[test]
 fn compressed_bodies_are_understood() {
     let said = said(|encoder, out| {
-        let body = Body::from(vec![7; 1000]).with_compression(Compression::Zstd);
+        let body = Body::from(vec![7; 1000]).with_compression(BodyCompression::Zstd);
         let mut request = Request::new("Get", compress(body));
         encoder.request(mine(1), &request, None, out).unwrap();
         let noise: Vec<u8> = (0..300_000u32)
             .map(|n| (n.wrapping_pow(3) >> 11) as u8)
             .collect();
         let body = [noise, vec![0; 100_000]].concat();
-        let body = Body::from(body).with_compression(Compression::Lz4);
+        let body = Body::from(body).with_compression(BodyCompression::Lz4);
         *request.body_mut() = compress(body);
         encoder.request(mine(2), &request, None, out).unwrap();
     });

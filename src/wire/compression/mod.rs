@@ -22,14 +22,14 @@ use self::absent as lz4;
 #[cfg(not(feature = "zstd"))]
 use self::absent as zstd;
 use super::numbers::compression::{LZ4, PREFIX, ZSTD};
-use crate::{Body, Compression, Error, Kind};
+use crate::{Body, BodyCompression, Error, Kind};
 
 /// The compressions whose features are on, the one that compresses best first.
-pub const AVAILABLE: &[Compression] = &[
+pub const AVAILABLE: &[BodyCompression] = &[
     #[cfg(feature = "zstd")]
-    Compression::Zstd,
+    BodyCompression::Zstd,
     #[cfg(feature = "lz4")]
-    Compression::Lz4,
+    BodyCompression::Lz4,
 ];
 
 /// What stands in front of a compressed body.
@@ -51,8 +51,8 @@ pub fn compress(mut body: Body) -> Body {
         return body;
     };
     let shorter = match compression {
-        Compression::Lz4 => lz4::compress(plain),
-        Compression::Zstd => zstd::compress(plain),
+        BodyCompression::Lz4 => lz4::compress(plain),
+        BodyCompression::Zstd => zstd::compress(plain),
     };
     let Some(mut bytes) = shorter else {
         return body;
@@ -110,18 +110,18 @@ pub(crate) fn prefix(bytes: &[u8]) -> Result<Prefix, String> {
 }
 
 /// The number of a compression on the native wire.
-pub(crate) fn number(compression: Compression) -> u8 {
+pub(crate) fn number(compression: BodyCompression) -> u8 {
     match compression {
-        Compression::Lz4 => LZ4,
-        Compression::Zstd => ZSTD,
+        BodyCompression::Lz4 => LZ4,
+        BodyCompression::Zstd => ZSTD,
     }
 }
 
 /// The compression with this number, if it is known.
-pub(crate) fn of_number(number: u8) -> Option<Compression> {
+pub(crate) fn of_number(number: u8) -> Option<BodyCompression> {
     match number {
-        LZ4 => Some(Compression::Lz4),
-        ZSTD => Some(Compression::Zstd),
+        LZ4 => Some(BodyCompression::Lz4),
+        ZSTD => Some(BodyCompression::Zstd),
         _ => None,
     }
 }
@@ -130,8 +130,8 @@ fn plain(bytes: &[u8]) -> Result<Bytes, String> {
     let Prefix { number, plain_len } = prefix(bytes)?;
     let (len, bytes) = (plain_len as usize, &bytes[PREFIX..]);
     let plain = match of_number(number) {
-        Some(Compression::Lz4) => lz4::decompress(bytes, len),
-        Some(Compression::Zstd) => zstd::decompress(bytes, len),
+        Some(BodyCompression::Lz4) => lz4::decompress(bytes, len),
+        Some(BodyCompression::Zstd) => zstd::decompress(bytes, len),
         None => Err(format!("compression {number} is not known")),
     }?;
     if plain.len() != len {
@@ -144,12 +144,12 @@ fn plain(bytes: &[u8]) -> Result<Bytes, String> {
 }
 
 /// How many bytes a compressed byte can stand for.
-const fn max_ratio(compression: Compression) -> u64 {
+const fn max_ratio(compression: BodyCompression) -> u64 {
     match compression {
         // Each further byte of a length adds at most 255.
-        Compression::Lz4 => 255,
+        BodyCompression::Lz4 => 255,
         // A block of at most 128 KiB takes at least four bytes: its header and the byte that it repeats.
-        Compression::Zstd => 128 * 1024 / 4,
+        BodyCompression::Zstd => 128 * 1024 / 4,
     }
 }
 

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn wanted(bytes: impl Into<Vec<u8>>, compression: Compression) -> Body {
+fn wanted(bytes: impl Into<Vec<u8>>, compression: BodyCompression) -> Body {
     Body::from(bytes.into()).with_compression(compression)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Compression, Error, Execution, Kind, Origin, events,
+    BodyCompression, Error, Execution, Kind, Origin, events,
     wire::{
         Budget, Frame, Id, Reason, Violation, compression,
         numbers::{
@@ -32,7 +32,7 @@ pub(super) struct Assembly {
     memory: Memory,
     max_message: u64,
     /// What is decoded of compressed bodies.
-    compressions: Vec<Compression>,
+    compressions: Vec<BodyCompression>,
     max_discarding: usize,
 }
 

@@ -1,7 +1,7 @@
 //! What one side takes.
 
 use crate::{
-    Compression, Encoding,
+    BodyCompression, Encoding,
     wire::{Budget, Hello, compression, numbers::floor},
 };
 
@@ -27,7 +27,7 @@ pub struct Limits {
     pub(super) max_calls: u32,
     pub(super) max_bindings: u16,
     pub(super) encodings: Vec<Encoding>,
-    pub(super) compressions: Vec<Compression>,
+    pub(super) compressions: Vec<BodyCompression>,
     pub(super) max_assembly: usize,
     pub(super) assembly_budget: Budget,
 }
@@ -85,8 +85,8 @@ impl Limits {
 
     /// The compressions of bodies that are decoded, the best first; those without their feature are left out.
     /// Default: all that have it. A body counts against `max_message` with its plain length.
-    pub fn compressions(mut self, compressions: impl IntoIterator<Item = Compression>) -> Self {
-        let available = |it: &Compression| compression::AVAILABLE.contains(it);
+    pub fn compressions(mut self, compressions: impl IntoIterator<Item = BodyCompression>) -> Self {
+        let available = |it: &BodyCompression| compression::AVAILABLE.contains(it);
         self.compressions = compressions.into_iter().filter(available).collect();
         self
     }
