@@ -127,6 +127,8 @@
 //! | handlers of a server, of all connections | 8192, others wait | [`Quota::max_handlers`](conn::Quota::max_handlers) |
 //! | requests that wait, of a connection | 8192 and 64 MiB, others are refused | [`Options::max_waiting`] |
 //! | unsent answers, of a connection and of a server | 128 MiB and 1 GiB | [`Options::max_unsent`], [`Quota::max_unsent`](conn::Quota::max_unsent) |
+//! | bodies that are compressed | none | a `CompressionLayer` among the [layers], [`Body::set_compression`] |
+//! | compressed requests, plain, whose handlers run | 1 GiB of all connections | [`Quota::max_expanded`](conn::Quota::max_expanded) |
 //! | connections of a server | any number, of any age, however idle | [`Server::max_connections`], [`max_age`](Server::max_age), [`max_idle`](Server::max_idle) |
 //! | lame duck before a drain | none | [`Server::lame_duck`] |
 //! | the longest body | 64 MiB | [`Limits::max_message`](wire::native::Limits::max_message) |
@@ -141,13 +143,14 @@
 //! | `json` | yes | values as JSON, so that tools in any language can talk to a server |
 //! | `postcard` | | values as postcard: varints, about a fifth smaller than bincode |
 //! | `msgpack` | | values as MessagePack |
+//! | `lz4` | | bodies compressed one by one by LZ4: a `CompressionLayer` among the [layers] |
+//! | `zstd` | | the same by Zstandard, and [`Compression`](transport) of whole connections |
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
 //! | `dns` | | replicas found by [DNS](layers::resolve) |
 //! | `tls` | | `tls://` endpoints, and TLS around any stream: rustls with the cryptography of ring |
 //! | `tls-aws-lc` | | the same with that of aws-lc |
-//! | `zstd` | | [`Compression`](transport) of whole connections by zstd |
-//! | `deflate` | | the same by DEFLATE |
+//! | `deflate` | | compression of whole connections by DEFLATE |
 //! | `test` | | the network in memory with seeded faults, `transport::mem`; the probe of layers, `test` |
 
 pub mod client;
@@ -173,7 +176,7 @@ pub use self::{
     codec::{Codec, ErrorExt},
     conn::{Connection, Options, Overflow, Peer, ResponseFuture, RpcService, Stats},
     layers::from_tower,
-    message::{Body, Encoding, Extensions, Metadata, Request, Response},
+    message::{Body, BodyCompression, Encoding, Extensions, Metadata, Request, Response},
     router::Router,
     server::{Server, ServerHandle, Stopped},
     transport::{Address, Endpoint},

@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use steeple::{
-    Body, Channel, Client, Connector, Endpoint, Error, Peer, Request, Response, Router, RpcService,
+    Body, Channel, Client, Connector, Endpoint, Error, Peer, Replay, Request, Response, Router,
+    RpcService,
     conn::Builder,
     transport::{Io, mem::MemStream},
     wire::Role,
@@ -37,6 +38,14 @@ fn calls_of_many_callers_share_their_writes() {
     let costs = Pair::new().costs_of_echoes(64, 64);
     assert!(costs.client_writes < 0.05, "{costs:?}");
     assert!(costs.server_writes < 0.05, "{costs:?}");
+}
+
+#[test]
+fn another_attempt_of_a_call_with_metadata_allocates_nothing() {
+    let mut request = Request::new("Get", Body::from("a body"));
+    request.metadata_mut().insert("tenant", "blue");
+    let costs = allocation_counter::measure(|| drop(request.replay()));
+    assert_eq!(costs.count_total, 0);
 }
 
 #[test]

@@ -1,6 +1,9 @@
-//! What the wire leaves out of an answer because the call knows it.
+//! What an answer is still to go through when its frame is read.
 
-use crate::{Body, Encoding, Error, Response, wire::numbers};
+use crate::{
+    Body, Encoding, Error, Execution, Response,
+    wire::{compression, numbers},
+};
 
 /// Puts the encoding that the call was bound with where the wire only said "that of the call".
 pub(super) fn bind(
@@ -10,7 +13,10 @@ pub(super) fn bind(
     let is_bound = |given: u8| given == numbers::encoding::BOUND.number();
     match result {
         Ok(response) if is_bound(response.body().encoding().number()) => {
-            Ok(response.map(|body| Body::encoded(body.into_bytes(), encoding)))
+            Ok(response.map(|mut body| {
+                body.set_encoding(encoding);
+                body
+            }))
         }
         Err(error) => {
             let details = error
@@ -25,5 +31,19 @@ pub(super) fn bind(
             }
         }
         ok => ok,
+    }
+}
+
+/// The answer with its body as it was before the peer compressed it. For the task of who waits for it: the driver
+/// has others to serve, and the memory is taken by who can use it.
+pub(super) fn plain(result: Result<Response<Body>, Error>) -> Result<Response<Body>, Error> {
+    match result {
+        Ok(mut response) if response.body().is_compressed() => {
+            let body = std::mem::take(response.body_mut());
+            let plain = compression::decompress(body);
+            let plain = plain.map_err(|error| error.with_execution(Execution::Executed))?;
+            Ok(response.map(|_| plain))
+        }
+        result => result,
     }
 }

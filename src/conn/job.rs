@@ -12,7 +12,7 @@ use std::{
 
 use tokio::task::coop;
 
-use super::{quota::Leave, shared::Shared, told::told};
+use super::{expansion::Expanded, quota::Leave, shared::Shared, told::told};
 use crate::{Body, Encoding, Error, Execution, Kind, Response, events, wire::Id};
 
 /// Where a handler's future lives: polled in place by the driver, and moved as a whole to a task.
@@ -34,9 +34,12 @@ pub(super) struct Job<F> {
     stop: Arc<Stop>,
     shared: Arc<Shared>,
     answered: bool,
-    /// Goes with the job, after its handler.
-    _leave: Option<Leave>,
+    /// Go with the job, after its handler.
+    _held: Held,
 }
+
+/// What a handler holds while it runs: leave to do so, and the memory of a body that was decompressed for it.
+pub(super) type Held = (Option<Leave>, Option<Expanded>);
 
 /// By which the driver ends a job.
 #[derive(Debug, Default)]
@@ -55,7 +58,7 @@ impl<F> Job<F> {
         reply: Reply,
         stop: Arc<Stop>,
         shared: Arc<Shared>,
-        leave: Option<Leave>,
+        held: Held,
     ) -> Self {
         Self {
             slot,
@@ -63,7 +66,7 @@ impl<F> Job<F> {
             stop,
             shared,
             answered: false,
-            _leave: leave,
+            _held: held,
         }
     }
 

@@ -44,6 +44,7 @@ mod builder;
 mod cause;
 mod clock;
 mod driver;
+mod expansion;
 mod inflight;
 mod job;
 mod leavings;

@@ -156,7 +156,7 @@ impl Peer {
     /// cannot be encoded.
     pub fn notify(&self, mut request: Request<Body>) -> Result<(), Error> {
         request.cx_mut().set_one_way(true);
-        self.shared.one_way(&request)
+        self.shared.one_way(request)
     }
 
     /// Ends the connection in order: no call begins on either side, those under way end, and both sides have
@@ -231,7 +231,7 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         if request.cx().is_one_way() {
-            let sent = self.shared.one_way(&request);
+            let sent = self.shared.one_way(request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
         let seat = Seat::take(&mut self.seat, &self.shared);

@@ -13,7 +13,8 @@ use std::{
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::{Error, Execution, Kind};
+use super::expansion::MAX_EXPANDED;
+use crate::{Error, Execution, Kind, wire::Budget};
 
 /// Limits on what several connections use together. Clones are the same quota; a server has one of its own unless
 /// [given](crate::Options::quota) another.
@@ -36,6 +37,7 @@ pub struct Quota {
     /// Bytes of answers, as the connections have told: each in steps of [`TOLD`].
     unsent: Arc<AtomicUsize>,
     max_unsent: usize,
+    expanded: Budget,
 }
 
 /// What happens to what comes above a limit.
@@ -82,6 +84,7 @@ impl Quota {
             excess: Excess::Wait,
             unsent: Arc::default(),
             max_unsent: 1024 * 1024 * 1024,
+            expanded: Budget::new(MAX_EXPANDED),
         }
     }
 
@@ -103,6 +106,18 @@ impl Quota {
     pub fn max_unsent(mut self, bytes: usize) -> Self {
         self.max_unsent = bytes;
         self
+    }
+
+    /// How many bytes the bodies of requests may take that came compressed and whose handlers run. Default: 1 GiB.
+    /// Further ones are answered that they were not started. Some thousand compressed bytes can stand for 64 MiB, so it
+    /// is this that keeps a peer from taking all the memory there is.
+    pub fn max_expanded(mut self, bytes: usize) -> Self {
+        self.expanded = Budget::new(bytes);
+        self
+    }
+
+    pub(super) fn expanded(&self) -> &Budget {
+        &self.expanded
     }
 
     /// How many handlers run now. Those that end at once count only where the limit is near.

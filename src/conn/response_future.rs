@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{inflight::Key, seat::Seat};
+use super::{answer::plain, inflight::Key, seat::Seat};
 use crate::{Body, Error, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
@@ -54,7 +54,7 @@ impl Future for ResponseFuture {
             if poll.is_ready() {
                 self.0 = State::Taken;
             }
-            return poll;
+            return poll.map(plain);
         }
         match std::mem::replace(&mut self.0, State::Taken) {
             State::Ready(result) => Poll::Ready(result),

@@ -26,6 +26,7 @@ use tower_service::Service;
 
 use super::{
     clock::{Clock, Tick},
+    expansion::Expansion,
     job::{Job, Reply, Slot, Stop, begin_slot, panicked},
     options::{Options, Spawner},
     quota::Share,
@@ -49,6 +50,7 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     limits: Limits,
     /// Of what connections share.
     share: Share,
+    expansion: Expansion,
     clock: Clock,
     /// Requests that have no answer yet and whose handlers did not end where they began.
     live: BTreeMap<Id, Live>,
@@ -126,6 +128,7 @@ where
                 unsent: options.max_unsent,
             },
             share: Share::new(options.quota.clone()),
+            expansion: Expansion::new(options.quota.as_ref()),
             clock,
             live: BTreeMap::new(),
             one_ways: BTreeMap::new(),
@@ -372,11 +375,16 @@ where
     }
 
     /// Calls the service, which is ready, and polls the handler once.
-    fn start(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) {
+    fn start(&mut self, reply: Reply, mut request: Request<Body>, answers: &mut Answers) {
+        let expanded = match self.expansion.expand(request.body_mut()) {
+            Ok(expanded) => expanded,
+            Err(error) => return answers.push((reply, Err(error))),
+        };
         let deadline = self.deadline(&request);
         let service = &mut self.service;
         let poll = begin_slot(&mut self.slot, || service.call(request));
-        if let Poll::Ready(result) = poll {
+        if let Poll::Ready(mut result) = poll {
+            self.shared.compress_answer(&mut result);
             self.unsent += result.as_ref().map_or(0, |response| response.body().len());
             return answers.push((reply, result));
         }
@@ -385,8 +393,13 @@ where
         let leave = self.share.take_leave();
         self.tasks += 1;
         self.enter(reply, deadline, At::Task(stop.clone()));
-        self.spawn
-            .spawn(Job::new(slot, reply, stop, self.shared.clone(), leave));
+        self.spawn.spawn(Job::new(
+            slot,
+            reply,
+            stop,
+            self.shared.clone(),
+            (leave, expanded),
+        ));
     }
 
     /// Remembers a request that is not answered where it began.

@@ -25,7 +25,11 @@ use super::{
     tray::Tray,
     values::Values,
 };
-use crate::{Body, Error, Kind, Request, Response, transport::Address};
+use crate::{
+    Body, BodyCompression, Error, Kind, Request, Response,
+    transport::Address,
+    wire::{Hello, compression},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Shared {
     status: watch::Sender<Status>,
     /// What `status` says, where a call can read it without a lock.
     reached: AtomicU8,
+    /// The compressions that the peer decodes, as bits.
+    decoded: AtomicU8,
     address: Option<Address>,
     /// Whether the age of calls matters, so that each reads the clock.
     ages: bool,
@@ -70,6 +76,7 @@ impl Shared {
             outbox: Mutex::new(outbox),
             status: watch::Sender::new(Status::Opening),
             reached: AtomicU8::new(Status::Opening as u8),
+            decoded: AtomicU8::new(0),
             address,
             ages,
             pings: Mutex::default(),
@@ -111,6 +118,26 @@ impl Shared {
         }
     }
 
+    /// Takes note of what the peer decodes.
+    pub(super) fn peer_hello(&self, hello: &Hello) {
+        let bits = hello
+            .compressions
+            .iter()
+            .fold(0, |bits, it| bits | bit(*it));
+        self.decoded.store(bits, Ordering::Relaxed);
+    }
+
+    /// Compresses a body of which that is wanted, if the peer decodes it. To be called without the lock: it takes
+    /// its time.
+    pub(super) fn compress(&self, body: &mut Body) {
+        if let Some(compression) = body.compression()
+            // Relaxed: until the peer's opening is seen here, bodies go as they are.
+            && self.decoded.load(Ordering::Relaxed) & bit(compression) != 0
+        {
+            *body = compression::compress(mem::take(body));
+        }
+    }
+
     /// The outbox. What is done under this lock is short and runs no code of the user's.
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
@@ -119,9 +146,10 @@ impl Shared {
     /// Begins a call, whose caller waits at `mailbox`.
     pub(super) fn call(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         mailbox: &Arc<Mailbox>,
     ) -> Result<Key, Error> {
+        self.compress(request.body_mut());
         let cx = request.cx();
         // The start of the call would not do: since then it may have waited in a layer above.
         let now = (cx.deadline().is_some() || self.ages).then(Instant::now);
@@ -149,6 +177,9 @@ impl Shared {
         mut requests: Vec<Request<Body>>,
         tray: &Arc<Tray>,
     ) -> Result<Vec<Key>, Error> {
+        for request in &mut requests {
+            self.compress(request.body_mut());
+        }
         let timed = self.ages || requests.iter().any(|it| it.cx().deadline().is_some());
         let now = timed.then(Instant::now);
         let mut leavings = Leavings::default();
@@ -159,9 +190,10 @@ impl Shared {
     }
 
     /// Sends a message without an answer.
-    pub(super) fn one_way(&self, request: &Request<Body>) -> Result<(), Error> {
+    pub(super) fn one_way(&self, mut request: Request<Body>) -> Result<(), Error> {
+        self.compress(request.body_mut());
         let mut outbox = self.outbox();
-        let result = outbox.one_way(request);
+        let result = outbox.one_way(&request);
         let driver = outbox.rouse();
         drop(outbox);
         driver.into_iter().for_each(Waker::wake);
@@ -181,12 +213,20 @@ impl Shared {
     }
 
     /// A handler's task has an answer.
-    pub(super) fn answer(&self, reply: Reply, result: Result<Response<Body>, Error>) {
+    pub(super) fn answer(&self, reply: Reply, mut result: Result<Response<Body>, Error>) {
+        self.compress_answer(&mut result);
         let mut outbox = self.outbox();
         outbox.answer(reply, result.as_ref());
         let driver = outbox.finish(reply);
         drop(outbox);
         driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// As [`compress`](Self::compress).
+    pub(super) fn compress_answer(&self, result: &mut Result<Response<Body>, Error>) {
+        if let Ok(response) = result {
+            self.compress(response.body_mut());
+        }
     }
 
     /// Wants more of the driver.
@@ -241,4 +281,8 @@ impl Shared {
     fn pings(&self) -> MutexGuard<'_, Pings> {
         self.pings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bit(compression: BodyCompression) -> u8 {
+    1 << compression as u8
 }

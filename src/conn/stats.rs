@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::AddAssign};
 
-use crate::Kind;
+use crate::{Body, Kind, wire::compression};
 
 /// Counters of one connection, or the sum of several. A consistent copy; nothing resets them.
 ///
@@ -27,6 +27,13 @@ pub struct Stats {
     pub late_answers: u64,
     /// Cancels of calls that had ended, or of none.
     pub late_cancels: u64,
+    /// Bodies that went out compressed.
+    pub compressed: u64,
+    /// Bytes that this saved.
+    pub compression_saved: u64,
+    /// Bodies that were to be compressed and went out as they were: the peer does not decode that, or has not said
+    /// so yet.
+    pub compression_refused: u64,
     /// Bytes read from the stream.
     pub bytes_read: u64,
     /// Bytes that the stream took.
@@ -103,6 +110,18 @@ impl fmt::Debug for Outcomes {
     }
 }
 
+impl Stats {
+    /// Counts how a body went out.
+    pub(super) fn count_body(&mut self, body: &Body) {
+        if body.is_compressed() {
+            self.compressed += 1;
+            self.compression_saved += compression::plain_len(body) - body.len() as u64;
+        } else if body.compression().is_some() {
+            self.compression_refused += 1;
+        }
+    }
+}
+
 impl AddAssign for Outcomes {
     fn add_assign(&mut self, other: Self) {
         self.ok += other.ok;
@@ -123,6 +142,9 @@ impl AddAssign for Stats {
             one_way_answers,
             late_answers,
             late_cancels,
+            compressed,
+            compression_saved,
+            compression_refused,
             bytes_read,
             bytes_written,
             read_calls,
@@ -146,6 +168,9 @@ impl AddAssign for Stats {
         self.one_way_answers += one_way_answers;
         self.late_answers += late_answers;
         self.late_cancels += late_cancels;
+        self.compressed += compressed;
+        self.compression_saved += compression_saved;
+        self.compression_refused += compression_refused;
         self.bytes_read += bytes_read;
         self.bytes_written += bytes_written;
         self.read_calls += read_calls;

@@ -6,7 +6,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::mailbox::CallResult;
+use super::{answer::plain, mailbox::CallResult};
 use crate::Error;
 
 /// One place for each call of a batch, by number.
@@ -57,10 +57,11 @@ impl Tray {
             _old = waiting.replace(waker.clone());
             return Poll::Pending;
         }
-        match mem::replace(place, Place::Taken) {
-            Place::Here(answer) => Poll::Ready(answer),
-            _ => panic!("an answer is taken once"),
-        }
+        let Place::Here(answer) = mem::replace(place, Place::Taken) else {
+            panic!("an answer is taken once");
+        };
+        drop(tray);
+        Poll::Ready(plain(answer))
     }
 
     /// Whether all answers are here, or a promise to wake whoever waits for that.

@@ -135,8 +135,7 @@ impl Waiting {
 /// hold while it waits.
 fn own(body: &mut Body) {
     if body.len() < OWN_BELOW {
-        let bytes = Bytes::copy_from_slice(body.as_bytes());
-        *body = Body::encoded(bytes, body.encoding());
+        body.replace_bytes(Bytes::copy_from_slice(body.as_bytes()));
     }
 }
 

@@ -10,6 +10,10 @@
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
+//! | [`TraceLayer`] | continues the caller's [trace] | server | outside of what is to belong to it |
+//! | [`PropagateTraceLayer`] | tells the server which trace a call belongs to | client | inside of retries: each attempt is a span |
+//! | [`TransformLayer`] | bodies go through functions of yours | both | inside of what looks at bodies |
+//! | `CompressionLayer`, with the feature `lz4` or `zstd` | has long bodies compressed | both | inside of what changes bodies |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost |
 //!
 //! [`Client::connect`](crate::Client::connect) and [`Server::serve`](crate::Server::serve) put the usual ones together:
@@ -17,8 +21,15 @@
 //! servers](crate::server#the-default-stack). By hand:
 //!
 //! The first layer of a [`ServiceBuilder`](tower::ServiceBuilder) is the outermost: it sees a call first and its
-//! answer last. What each layer costs stands in the crate `steeple-layers`, where they are written, without
-//! knowledge of a connection, over any tower service.
+//! answer last. Most of them are written in the crate `steeple-layers`, without knowledge of a connection, over any
+//! tower service; what they cost stands there. Those that need more are written here:
+//!
+//! | layer | costs a call |
+//! |---|---|
+//! | [`TraceLayer`] | the parsing of a name, a random number, and the map of the extensions |
+//! | [`PropagateTraceLayer`] | a random number, a text of 55 bytes, and the list of the metadata |
+//! | [`TransformLayer`] | your functions |
+//! | `CompressionLayer` | a comparison; the time of compressing where it is done, and one branch where nothing is marked |
 //!
 //! ```
 //! use std::time::Duration;
@@ -68,8 +79,13 @@
 //! what they do not use. A layer of it in `ServiceBuilder::layer` limits each service it is put around:
 //! for one limit over all connections of a server, which clone one service, that is the same.
 
+pub mod trace;
+
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+mod compression;
 mod describe;
 mod from_tower;
+mod transform;
 
 pub use steeple_layers::{
     Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, InheritLayer, LogLayer, ReconnectLayer,
@@ -78,4 +94,11 @@ pub use steeple_layers::{
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 
-pub use self::{describe::PeerAndSizes, from_tower::from_tower};
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+pub use self::compression::{Compress, CompressFuture, CompressionLayer};
+pub use self::{
+    describe::PeerAndSizes,
+    from_tower::from_tower,
+    trace::{PropagateTraceLayer, TraceContext, TraceLayer},
+    transform::{Transform, TransformFuture, TransformLayer},
+};

@@ -4,13 +4,28 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::BodyCompression;
+
 /// The payload of a [`Request`](crate::Request) or [`Response`](crate::Response).
 ///
 /// Opaque, so that bodies of other kinds can come without a second set of service types. Cheap to clone.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Body {
     bytes: Bytes,
     encoding: Encoding,
+    form: Form,
+}
+
+/// What the bytes of a [`Body`] are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Form {
+    /// Themselves.
+    #[default]
+    Plain,
+    /// Themselves, and to be compressed on their way.
+    Wanted(BodyCompression),
+    /// What travels: the algorithm, the plain length, and then the compressed bytes.
+    Compressed,
 }
 
 /// How the bytes of a [`Body`] stand for a value: the number of a codec on the wire.
@@ -26,12 +41,24 @@ impl Body {
         Self {
             bytes: Bytes::new(),
             encoding: Encoding::RAW,
+            form: Form::Plain,
         }
     }
 
     /// Bytes that stand for a value in `encoding`.
     pub const fn encoded(bytes: Bytes, encoding: Encoding) -> Self {
-        Self { bytes, encoding }
+        Self {
+            bytes,
+            encoding,
+            form: Form::Plain,
+        }
+    }
+
+    /// The same body, to be [compressed](Self::set_compression) on its way.
+    #[must_use]
+    pub fn with_compression(mut self, compression: BodyCompression) -> Self {
+        self.set_compression(compression);
+        self
     }
 
     /// How the bytes are encoded.
@@ -57,6 +84,53 @@ impl Body {
     /// The bytes, without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
+    }
+
+    /// By what the body is to be compressed on its way, if it is.
+    pub fn compression(&self) -> Option<BodyCompression> {
+        match self.form {
+            Form::Wanted(compression) => Some(compression),
+            Form::Plain | Form::Compressed => None,
+        }
+    }
+
+    /// Whether the bytes are compressed. Only of a body on a [wire](crate::wire): a connection compresses what
+    /// it sends and decompresses what it receives, so that services and callers never see any of it.
+    pub fn is_compressed(&self) -> bool {
+        self.form == Form::Compressed
+    }
+
+    /// Asks the connection to compress the body on its way; `None` takes that back.
+    ///
+    /// It does so if its peer decodes that and the body gets shorter by it, and sends the body as it is if not. A
+    /// [`CompressionLayer`](crate::layers) asks it of all long bodies. What carries secrets should not be
+    /// compressed together with what an attacker can choose: the length would tell of the secret.
+    pub fn set_compression(
+        &mut self,
+        compression: impl Into<Option<BodyCompression>>,
+    ) -> &mut Self {
+        if !self.is_compressed() {
+            self.form = compression.into().map_or(Form::Plain, Form::Wanted);
+        }
+        self
+    }
+
+    /// Puts other bytes in the place of these, that stand for the same.
+    pub(crate) fn replace_bytes(&mut self, bytes: Bytes) {
+        self.bytes = bytes;
+    }
+
+    /// Says how the bytes are encoded.
+    pub(crate) fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+    }
+
+    /// The same body of bytes that are compressed, the algorithm and the plain length in front of them.
+    pub(crate) fn into_compressed(self) -> Self {
+        Self {
+            form: Form::Compressed,
+            ..self
+        }
     }
 }
 
@@ -102,6 +176,16 @@ impl AsRef<[u8]> for Body {
         &self.bytes
     }
 }
+
+/// Whether two bodies are the same bytes in the same encoding, however they are to travel.
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        let compressed = self.is_compressed() == other.is_compressed();
+        compressed && self.encoding == other.encoding && self.bytes == other.bytes
+    }
+}
+
+impl Eq for Body {}
 
 /// Prints the size and not the bytes, which may be many and secret.
 impl fmt::Debug for Body {
@@ -150,5 +234,16 @@ mod tests {
             assert_eq!(body.as_ref(), b"abc");
             assert!(body.encoding().is_raw());
         }
+    }
+
+    #[test]
+    fn how_a_body_is_to_travel_takes_no_room_and_does_not_make_it_another() {
+        assert_eq!(size_of::<Body>(), size_of::<Bytes>() + size_of::<usize>());
+        let body = Body::from("abc");
+        let mut marked = body.clone().with_compression(BodyCompression::Lz4);
+        assert_eq!(marked.compression(), Some(BodyCompression::Lz4));
+        assert_eq!(marked, body);
+        assert_eq!(marked.set_compression(None).compression(), None);
+        assert_ne!(body.clone().into_compressed(), body);
     }
 }

@@ -1,6 +1,7 @@
 //! What a service is given and what it answers.
 
 mod body;
+mod compression;
 mod metadata;
 mod request;
 mod response;
@@ -9,6 +10,7 @@ pub use http::Extensions;
 
 pub use self::{
     body::{Body, Encoding},
+    compression::BodyCompression,
     metadata::{Metadata, MetadataIter},
     request::Request,
     response::Response,

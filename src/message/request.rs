@@ -156,7 +156,10 @@ impl<B> Carry for Request<B> {
     }
 }
 
-/// A body of bytes is shared, so a replay costs a few reference counts.
+/// The body and the metadata are shared, so a replay costs a few reference counts.
+///
+/// It has the extensions, too: a layer above that left something there left it for every attempt. They are the
+/// one part that is copied, value by value; where there are none, nothing is.
 impl Replay for Request<Body> {
     fn replay(&self) -> Option<Self> {
         Some(self.clone())

@@ -29,6 +29,9 @@ use crate::wire::{
 /// [`Frame::Response`] that it is. The side that accepts sends nothing before it has received
 /// [`Frame::Hello`], or a [`Frame::GoAway`].
 ///
+/// The body of a peer's message may be compressed, and [`decompress`](crate::wire::compression::decompress) makes it plain.
+/// Without that, [`Limits::compressions`](crate::wire::native::Limits::compressions) tells the peer to send none.
+///
 /// A long message is written in one go: there is no second lane. One-way messages take the id with the
 /// highest index for that, so a request must not.
 #[derive(Debug)]

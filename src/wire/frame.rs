@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::{Body, Encoding, Error, Request, Response};
+use crate::{Body, BodyCompression, Encoding, Error, Request, Response};
 
 /// One event read from a connection.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub struct Hello {
     pub max_bindings: u16,
     /// The encodings that it serves; empty if it did not say.
     pub encodings: Vec<Encoding>,
+    /// The compressions of single bodies that it decodes, as far as they are known here.
+    pub compressions: Vec<BodyCompression>,
     /// What it calls itself.
     pub agent: String,
 }

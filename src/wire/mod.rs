@@ -19,6 +19,7 @@
 //! user can see. [`native`] is the wire of this crate; its module documentation is its specification.
 
 mod budget;
+pub mod compression;
 mod frame;
 pub mod native;
 pub mod numbers;

@@ -224,10 +224,12 @@ pub mod encoding {
 
 /// Compressions of single bodies.
 pub mod compression {
-    /// LZ4 block.
+    /// A block of LZ4.
     pub const LZ4: u8 = 1;
-    /// Zstandard.
+    /// A frame of Zstandard.
     pub const ZSTD: u8 = 2;
+    /// Bytes in front of a compressed body: u8 compression, u32 plain length.
+    pub const PREFIX: usize = 5;
 }
 
 /// What a peer may rely on before it has read the other's HELLO. HELLO can only raise these.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Encoding, Error, Execution, Kind, Request, Response,
+    Body, BodyCompression, Encoding, Error, Execution, Kind, Request, Response,
     wire::{
         Encoder, Lane, Out, Reason, Role, Wire,
         native::{Limits, Native, NativeEncoder},
@@ -39,18 +39,21 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn hello_is_the_preface_and_the_limits() {
-    let limits = Limits::new().encodings([encoding::BINCODE, encoding::JSON]);
+    let limits = Limits::new()
+        .encodings([encoding::BINCODE, encoding::JSON])
+        .compressions([BodyCompression::Zstd, BodyCompression::Lz4]);
     let mut out = Out::new(usize::MAX);
     encoder(limits).hello(&mut out);
     let agent = hex(concat!("steeple/", env!("CARGO_PKG_VERSION")).as_bytes());
     let expected = [
         "9e7374f00d0a0101",
-        "39000000010000000000000000000000",
+        "3f000000010000000000000000000000",
         "0100040000000200",
         "020008000000000400000000",
         "0300040000000100",
         "060002000004",
         "080002000102",
+        "070002000201",
         "0c000d00",
         &agent,
     ];

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod bulk;
+mod compressed;
 mod golden;
 mod hostile;
 mod methods;

@@ -245,7 +245,7 @@ fn a_request_that_cannot_be_served_is_refused_and_the_connection_lives() {
             "11 bytes exceeds max_message (10)",
         ),
         (request(0x80, 1, 0, b""), Kind::Unimplemented, "reserved"),
-        (request(8, 1, 0, b""), Kind::Unimplemented, "compressed"),
+        (request(8, 1, 0, b""), Kind::Invalid, "compressed"),
     ] {
         let (id, error) = refused(line.feed(&bytes).unwrap());
         assert_eq!(id, call(2));

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use bytes::Buf;
 use steeple::{
-    Body, Error, Execution, Kind, Request, Response,
-    wire::{Encoder, Id, Out, Reason, Role, Wire, native::Native, numbers::encoding},
+    Body, BodyCompression, Error, Execution, Kind, Request, Response,
+    wire::{
+        Encoder, Id, Out, Reason, Role, Wire, compression::compress, native::Native,
+        numbers::encoding,
+    },
 };
 
 use self::reader::read;
@@ -25,7 +28,7 @@ fn said(write: impl FnOnce(&mut dyn Encoder, &mut Out)) -> Vec<String> {
     write(&mut encoder, &mut out);
     while encoder.next_chunk(&mut out).is_some() {}
     let mut said = read(&out.copy_to_bytes(out.len()));
-    let hello: Vec<_> = said.drain(..5).collect();
+    let hello: Vec<_> = said.drain(..6).collect();
     let limits = [
         "limit 1: 131072",
         "limit 2: 67108864",
@@ -33,7 +36,8 @@ fn said(write: impl FnOnce(&mut dyn Encoder, &mut Out)) -> Vec<String> {
         "limit 6: 1024",
     ];
     assert_eq!(hello[..4], limits);
-    assert!(hello[4].starts_with("agent steeple/"));
+    assert_eq!(hello[4], "compressions [2, 1]");
+    assert!(hello[5].starts_with("agent steeple/"));
     said
 }
 
@@ -128,6 +132,27 @@ fn long_messages_that_take_turns_are_understood() {
         "answer 2 status 0 raw: 100000 bytes",
         r#"one way to "Long" in 0: 70000 bytes"#,
         r#"call 7 within 0 to "Long" in 0: 70000 bytes"#,
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn compressed_bodies_are_understood() {
+    let said = said(|encoder, out| {
+        let body = Body::from(vec![7; 1000]).with_compression(BodyCompression::Zstd);
+        let mut request = Request::new("Get", compress(body));
+        encoder.request(mine(1), &request, None, out).unwrap();
+        let noise: Vec<u8> = (0..300_000u32)
+            .map(|n| (n.wrapping_pow(3) >> 11) as u8)
+            .collect();
+        let body = [noise, vec![0; 100_000]].concat();
+        let body = Body::from(body).with_compression(BodyCompression::Lz4);
+        *request.body_mut() = compress(body);
+        encoder.request(mine(2), &request, None, out).unwrap();
+    });
+    let expected = [
+        r#"call 3 within 0 to "Get" in 0 compressed: by 2 from 1000 bytes"#,
+        r#"call 5 within 0 to "Get" in 0 compressed: by 1 from 400000 bytes"#,
     ];
     assert_eq!(said, expected);
 }

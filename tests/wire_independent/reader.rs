@@ -47,6 +47,7 @@ pub(crate) fn read(stream: &[u8]) -> Vec<String> {
                     let mut value = Bytes(payload.take(len));
                     said.push(match key {
                         12 => format!("agent {}", value.text(len)),
+                        7 => format!("compressions {:?}", value.rest()),
                         8 => format!("encodings {:?}", value.rest()),
                         _ => format!("limit {key}: {}", value.number(len)),
                     });
@@ -69,12 +70,16 @@ pub(crate) fn read(stream: &[u8]) -> Vec<String> {
                 if flags & 0x10 != 0 {
                     line += " raw";
                 }
+                if flags & 0x08 != 0 {
+                    line += COMPRESSED;
+                }
                 if flags & 0x01 != 0 {
                     let total = payload.number(8);
                     let began = (line, payload.rest().to_vec(), total);
                     assert!(under_way.insert(id, began).is_none());
                 } else {
-                    said.push(line + &body(kind == 3 && code != 0, payload));
+                    let body = body(kind == 3 && code != 0, &line, payload);
+                    said.push(line + &body);
                 }
             }
             5 => {
@@ -83,7 +88,8 @@ pub(crate) fn read(stream: &[u8]) -> Vec<String> {
                 if flags & 0x20 != 0 {
                     let (line, bytes, total) = under_way.remove(&id).unwrap();
                     assert_eq!(bytes.len() as u64, total);
-                    said.push(line + &body(false, Bytes(&bytes)));
+                    let body = body(false, &line, Bytes(&bytes));
+                    said.push(line + &body);
                 }
             }
             6 => {
@@ -144,8 +150,15 @@ fn metadata(mut block: Bytes<'_>, method: &mut Option<(String, u64)>) -> String 
     said
 }
 
-fn body(error: bool, mut body: Bytes<'_>) -> String {
+/// What a line of a message with a compressed body ends with.
+const COMPRESSED: &str = " compressed";
+
+fn body(error: bool, line: &str, mut body: Bytes<'_>) -> String {
     let mut said = String::from(":");
+    if line.ends_with(COMPRESSED) {
+        let (algorithm, len) = (body.number(1), body.number(4));
+        return said + &format!(" by {algorithm} from {len} bytes");
+    }
     if error {
         let len = body.number(2) as usize;
         said += &format!(" {:?}", body.text(len));

@@ -134,6 +134,7 @@ where
             Frame::Hello(hello) => {
                 tracing::debug!(target: events::CONN, agent = hello.agent, "the peer has opened");
                 self.state.opened();
+                self.shared.peer_hello(&hello);
                 let mut outbox = self.shared.outbox();
                 outbox.peer_hello(&hello);
                 if self.role == Role::Acceptor {

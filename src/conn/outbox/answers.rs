@@ -38,6 +38,9 @@ impl Outbox {
             (Ok(lane), result) => {
                 let outcome = result.map(drop).map_err(Error::kind);
                 self.stats.served.count(outcome);
+                if let Ok(response) = result {
+                    self.stats.count_body(response.body());
+                }
                 if lane == Lane::Bulk {
                     self.bulk_answers.insert(id, len(result));
                 }

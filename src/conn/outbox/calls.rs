@@ -54,6 +54,7 @@ impl Outbox {
         let at = self.out.flat_len();
         match self.encoder.request(id, request, remaining, &mut self.out) {
             Ok(lane) => {
+                self.stats.count_body(request.body());
                 let place = self.place(lane, at);
                 let terms = self.terms(request, now);
                 Ok(self.calls.insert_sent(place, terms, recipient))
@@ -131,6 +132,7 @@ impl Outbox {
         } else {
             self.encoder.one_way(None, request, &mut self.out)?;
         }
+        self.stats.count_body(request.body());
         self.stats.one_way_sent += 1;
         Ok(())
     }

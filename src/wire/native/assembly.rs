@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Error, Execution, Kind, Origin, events,
+    BodyCompression, Error, Execution, Kind, Origin, events,
     wire::{
-        Budget, Frame, Id, Reason, Violation,
+        Budget, Frame, Id, Reason, Violation, compression,
         numbers::{
             limit::{MAX_EMPTY, MAX_OPEN},
             total,
@@ -31,6 +31,8 @@ pub(super) struct Assembly {
     empty: u32,
     memory: Memory,
     max_message: u64,
+    /// What is decoded of compressed bodies.
+    compressions: Vec<BodyCompression>,
     max_discarding: usize,
 }
 
@@ -73,6 +75,7 @@ impl Assembly {
                 shared: limits.assembly_budget.clone(),
             },
             max_message: limits.max_message,
+            compressions: limits.compressions.clone(),
             max_discarding: limits.hello().max_calls as usize,
         }
     }
@@ -157,14 +160,25 @@ impl Assembly {
     }
 
     /// The message whose last byte has come.
-    pub(super) fn finish(&mut self, id: Id) -> Option<Frame> {
-        match self.remove(id)? {
-            Partial::Open(open) => Some(open.head.complete(Bytes::from(open.body))),
-            Partial::Discarding(answer) => {
-                let result = Err(answer?);
-                Some(Frame::Response { id, result })
+    pub(super) fn finish(&mut self, id: Id) -> Result<Option<Frame>, Violation> {
+        match self.remove(id) {
+            Some(Partial::Open(open)) => self.complete(open.head, open.body.into()),
+            Some(Partial::Discarding(Some(error))) => {
+                let result = Err(error);
+                Ok(Some(Frame::Response { id, result }))
             }
+            Some(Partial::Discarding(None)) | None => Ok(None),
         }
+    }
+
+    /// A message with all of its body. It is refused if that is compressed and cannot be had.
+    pub(super) fn complete(&mut self, head: Head, body: Bytes) -> Result<Option<Frame>, Violation> {
+        if head.is_compressed()
+            && let Err(error) = self.check_compressed(head.sort(), &body)
+        {
+            return self.refuse(head.sort(), head.id(), error, false);
+        }
+        Ok(Some(head.complete(body)))
     }
 
     /// Ends a message that the peer takes back. `None` if it is not under way.
@@ -230,6 +244,24 @@ impl Assembly {
     /// The error of a message of `len` bytes, if that is too long.
     pub(super) fn too_long(&self, sort: Sort, len: u64) -> Option<Error> {
         (len > self.max_message).then(|| too_long(sort, len, self.max_message))
+    }
+
+    /// Checks what a compressed body says of itself. Whether it is true shows when it is decompressed.
+    fn check_compressed(&self, sort: Sort, body: &[u8]) -> Result<(), Error> {
+        let prefix = compression::prefix(body).map_err(|text| sort.refusal(Kind::Invalid, text))?;
+        let known = compression::of_number(prefix.number);
+        if known.is_none_or(|it| !self.compressions.contains(&it)) {
+            let kind = match sort {
+                Sort::Request | Sort::OneWay => Kind::Unimplemented,
+                Sort::Response => Kind::Invalid,
+            };
+            let text = format!("compression {} is not decoded here", prefix.number);
+            return Err(sort.refusal(kind, text));
+        }
+        match self.too_long(sort, prefix.plain_len.into()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, id: Id, bytes: &[u8], cost: usize) -> Result<Option<Frame>, Violation> {

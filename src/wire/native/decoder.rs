@@ -6,7 +6,7 @@ use crate::{
     Encoding, Error, Kind,
     wire::{
         Decoder, Frame, Id, Role, Violation,
-        numbers::{flag, kind, limit::MAX_FAREWELL},
+        numbers::{flag, kind, limit::MAX_FAREWELL, status},
     },
 };
 
@@ -226,12 +226,12 @@ impl NativeDecoder {
             return Ok(frame.into());
         }
         let body = take_body(input, Header::LEN + taken, end);
-        Ok(Step::Yield(head.complete(body)))
+        Ok(self.assembly.complete(head, body)?.into())
     }
 
     /// What stands before a body, and how many bytes of the payload it takes.
     fn head(&self, sort: Sort, header: Header, payload: &[u8]) -> Result<(Head, usize), Error> {
-        if let Some(text) = unsupported(header) {
+        if let Some(text) = unsupported(sort, header) {
             let kind = match sort {
                 Sort::Request | Sort::OneWay => Kind::Unimplemented,
                 Sort::Response => Kind::Invalid,
@@ -286,7 +286,7 @@ impl NativeDecoder {
         }
         self.state = State::Header;
         self.frames += 1;
-        let whole = if end { self.assembly.finish(id) } else { None };
+        let whole = if end { self.assembly.finish(id)? } else { None };
         Ok(whole.into())
     }
 
@@ -356,13 +356,13 @@ impl Decoder for NativeDecoder {
 }
 
 /// What a message needs that this version does not have.
-fn unsupported(header: Header) -> Option<&'static str> {
+fn unsupported(sort: Sort, header: Header) -> Option<&'static str> {
     if header.has(flag::RESERVED_CRITICAL) {
         Some("a reserved flag must be understood and is not")
     } else if header.has(flag::STREAM) {
         Some("streams are not spoken here")
-    } else if header.has(flag::COMPRESSED) {
-        Some("compressed bodies are not spoken here")
+    } else if sort == Sort::Response && header.code != status::OK && header.has(flag::COMPRESSED) {
+        Some("the body of an error is never compressed")
     } else {
         None
     }

@@ -8,6 +8,7 @@ use crate::{
     Body, Error, Kind, Request, Response,
     wire::{
         Chunk, Encoder, Hello, Id, Lane, Out, Reason,
+        compression::plain_len,
         numbers::{
             deadline, encoding, flag, floor, kind,
             limit::{CHUNK, MAX_FAREWELL, MAX_METHOD},
@@ -87,6 +88,7 @@ impl NativeEncoder {
             }
             header.flags |= flag::RAW;
         }
+        header.flags |= compressed_flag(body);
         if bound == encoding::BOUND {
             return Err(invalid(format!("encoding {} is reserved", bound.number())));
         }
@@ -146,10 +148,10 @@ impl NativeEncoder {
 
     /// Refuses a body that the peer would refuse.
     fn fits(&self, body: &Body) -> Result<(), Error> {
-        if body.len() as u64 > self.max_message {
+        let len = plain_len(body);
+        if len > self.max_message {
             return Err(invalid(format!(
-                "a body of {} bytes exceeds the peer's max_message ({})",
-                body.len(),
+                "a body of {len} bytes exceeds the peer's max_message ({})",
                 self.max_message
             )));
         }
@@ -177,7 +179,8 @@ impl NativeEncoder {
     fn success(&mut self, response: &Response<Body>) -> Result<u8, Error> {
         self.fits(response.body())?;
         self.block.put_user(response.metadata())?;
-        Ok(raw_flag(response.body().encoding().is_raw()))
+        let body = response.body();
+        Ok(raw_flag(body.encoding().is_raw()) | compressed_flag(body))
     }
 }
 
@@ -312,6 +315,14 @@ fn frame(mut header: Header, payload: &[u8], out: &mut Out) {
 
 fn raw_flag(raw: bool) -> u8 {
     if raw { flag::RAW } else { 0 }
+}
+
+fn compressed_flag(body: &Body) -> u8 {
+    if body.is_compressed() {
+        flag::COMPRESSED
+    } else {
+        0
+    }
 }
 
 fn invalid(message: String) -> Error {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     Body, Encoding, Error, Execution, Kind, Method, Request, Response,
     wire::{
-        Frame,
+        Frame, Id,
         numbers::{deadline, encoding, flag, kind, status},
     },
 };
@@ -99,11 +99,24 @@ impl Head {
         self.sort
     }
 
+    pub(super) fn id(&self) -> Id {
+        self.header.id
+    }
+
+    /// Whether the body is compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.header.has(flag::COMPRESSED)
+    }
+
     /// The whole message.
     pub(super) fn complete(self, bytes: Bytes) -> Frame {
         let (header, said) = (self.header, self.said);
         let id = header.id;
         let raw = header.has(flag::RAW);
+        let body = |bytes, raw, bound| match header.has(flag::COMPRESSED) {
+            true => body(bytes, raw, bound).into_compressed(),
+            false => body(bytes, raw, bound),
+        };
         let (method, bound) = self.binding;
         match self.sort {
             Sort::Request => Frame::Request {

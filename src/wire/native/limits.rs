@@ -1,8 +1,8 @@
 //! What one side takes.
 
 use crate::{
-    Encoding,
-    wire::{Budget, Hello, numbers::floor},
+    BodyCompression, Encoding,
+    wire::{Budget, Hello, compression, numbers::floor},
 };
 
 /// How much a side takes from its peer. Told to the peer in HELLO, where it can only raise the floor.
@@ -27,6 +27,7 @@ pub struct Limits {
     pub(super) max_calls: u32,
     pub(super) max_bindings: u16,
     pub(super) encodings: Vec<Encoding>,
+    pub(super) compressions: Vec<BodyCompression>,
     pub(super) max_assembly: usize,
     pub(super) assembly_budget: Budget,
 }
@@ -45,6 +46,7 @@ impl Limits {
             max_calls: self.max_calls,
             max_bindings: self.max_bindings,
             encodings: self.encodings.clone(),
+            compressions: self.compressions.clone(),
             agent: concat!("steeple/", env!("CARGO_PKG_VERSION")).into(),
         }
     }
@@ -81,6 +83,14 @@ impl Limits {
         self
     }
 
+    /// The compressions of bodies that are decoded, the best first; those without their feature are left out.
+    /// Default: all that have it. A body counts against `max_message` with its plain length.
+    pub fn compressions(mut self, compressions: impl IntoIterator<Item = BodyCompression>) -> Self {
+        let available = |it: &BodyCompression| compression::AVAILABLE.contains(it);
+        self.compressions = compressions.into_iter().filter(available).collect();
+        self
+    }
+
     /// How many bytes of unfinished messages are kept for one connection. Default: 128 MiB. The memory behind
     /// them can be twice as much, since buffers double.
     pub fn max_assembly(mut self, bytes: usize) -> Self {
@@ -104,6 +114,7 @@ impl Default for Limits {
             max_calls: floor::MAX_CALLS,
             max_bindings: floor::MAX_BINDINGS,
             encodings: Vec::new(),
+            compressions: compression::AVAILABLE.into(),
             max_assembly: 128 * 1024 * 1024,
             assembly_budget: Budget::new(1024 * 1024 * 1024),
         }

@@ -70,14 +70,13 @@
 //! | 01 | MORE | on a message: its body continues in DATA |
 //! | 02 | STREAM | reserved |
 //! | 04 | META | on a message: metadata stands before the body |
-//! | 08 | COMPRESSED | reserved |
+//! | 08 | COMPRESSED | on a message: the body is [compressed](#compression) |
 //! | 10 | RAW | on a message: the body is not in the encoding that was bound with the method |
 //! | 20 | END | on DATA: the last of its message |
 //! | 40 | | reserved, ignored |
 //! | 80 | | reserved, critical: a REQUEST is answered with UNIMPLEMENTED, anything else ends the connection |
 //!
-//! A REQUEST with STREAM or COMPRESSED is answered with UNIMPLEMENTED, not processed. With STREAM, DATA
-//! follows it as with MORE.
+//! A REQUEST with STREAM is answered with UNIMPLEMENTED, not processed; DATA follows it as with MORE.
 //!
 //! **TLVs** are `u16 key, u16 length, value`, at most 64 in a frame. The high bit of a key says that it must be
 //! understood: the connection ends if it is not. Other unknown keys are skipped.
@@ -88,6 +87,7 @@
 //! | 2 `max_message` | u64: the longest body | the floor |
 //! | 3 `max_calls` | u32: requests that it may have to answer at once | the floor |
 //! | 6 `max_bindings` | u16: methods that it binds | the floor |
+//! | 7 compressions | a byte for each that it decodes, the best first; unknown ones are skipped | none |
 //! | 8 encodings | a byte for each that it serves beside raw | all |
 //! | 12 agent | text: what it calls itself, at most 255 are kept | empty |
 //!
@@ -177,6 +177,22 @@
 //! Without *not processed*, an error of the application and one with EXECUTED mean that the handler ran to its
 //! end, and any other that it may have run.
 //!
+//! # Compression
+//!
+//! With COMPRESSED, this is what travels in the place of the body of a REQUEST, a ONEWAY or a RESPONSE that is a
+//! success. The body of an error is never compressed.
+//!
+//! ```text
+//! ┌──────────────┬─────────────────┬──────────────────┐
+//! │ u8 algorithm │ u32 plain length │ compressed bytes │   1: a block of LZ4, 2: a frame of Zstandard
+//! └──────────────┴─────────────────┴──────────────────┘
+//! ```
+//!
+//! *total* and the lengths of pieces count these bytes; `max_message` holds for them and for the plain length. A side
+//! sends only what its peer decodes, and so nothing compressed before it has read the peer's HELLO. The plain
+//! length is exact. One that the bytes cannot stand for, more than 255 times as many with LZ4 and 32 768 times
+//! with Zstandard, need not be tried.
+//!
 //! # Cancel
 //!
 //! CANCEL takes a message back that its sender, or the caller, does not want any more. It never passes frames
@@ -243,6 +259,9 @@
 //! | messages whose body is not whole | 4096, and the receiver's memory | EXHAUSTED, not processed |
 //! | requests that wait to be handled | what the receiver likes | EXHAUSTED, not processed |
 //! | metadata | 16 KiB, 256 names | INVALID, not processed |
+//! | a compression that was not named in HELLO | | UNIMPLEMENTED, not processed |
+//! | a compressed body that is damaged or not as long as it says | | INVALID, not processed |
+//! | bodies decompressed for handlers that run | what the receiver likes | EXHAUSTED, not processed |
 //! | the name of a method | 255 | cannot be said; in the metadata: INVALID, not processed |
 //!
 //! And these are cut by who writes them: the text of an error at 4096, a cause at 1024 and after 8 of them, the

@@ -6,6 +6,7 @@ use crate::{
     Encoding,
     wire::{
         Hello, Reason, Violation,
+        compression::{number, of_number},
         numbers::{floor, hello, limit::MAX_AGENT, preface},
     },
 };
@@ -56,6 +57,10 @@ pub(super) fn encode(value: &Hello) -> Vec<u8> {
         let numbers: Vec<u8> = value.encodings.iter().map(|it| it.number()).collect();
         put(hello::ENCODINGS, &numbers[..numbers.len().min(256)]);
     }
+    if !value.compressions.is_empty() {
+        let numbers: Vec<u8> = value.compressions.iter().map(|it| number(*it)).collect();
+        put(hello::COMPRESSIONS, &numbers[..numbers.len().min(256)]);
+    }
     put(hello::AGENT, truncated(&value.agent, MAX_AGENT).as_bytes());
     payload
 }
@@ -67,6 +72,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Hello, Violation> {
         max_calls: floor::MAX_CALLS,
         max_bindings: floor::MAX_BINDINGS,
         encodings: Vec::new(),
+        compressions: Vec::new(),
         agent: String::new(),
     };
     for entry in tlv::entries(payload) {
@@ -81,6 +87,10 @@ pub(super) fn decode(payload: &[u8]) -> Result<Hello, Violation> {
             hello::ENCODINGS => {
                 let numbers = entry.value.iter().take(256);
                 value.encodings = numbers.map(|it| Encoding::new(*it)).collect();
+            }
+            hello::COMPRESSIONS => {
+                let numbers = entry.value.iter().take(256);
+                value.compressions = numbers.filter_map(|it| of_number(*it)).collect();
             }
             hello::AGENT => {
                 let text = &entry.value[..entry.value.len().min(MAX_AGENT)];
