@@ -66,6 +66,7 @@ mod tray;
 mod unserved;
 mod values;
 mod waiting;
+mod window;
 
 pub use self::{
     builder::Builder,

@@ -29,6 +29,8 @@ pub struct Limits {
     pub(super) encodings: Vec<Encoding>,
     pub(super) max_assembly: usize,
     pub(super) assembly_budget: Budget,
+    /// What all connections together may keep for bodies to come.
+    pub(super) spares: Budget,
 }
 
 impl Limits {
@@ -96,6 +98,10 @@ impl Limits {
     }
 }
 
+/// The bytes that the connections of one server or connector keep for large bodies to come, until they are idle:
+/// enough for one of the longest, unless more is allowed.
+const SPARES: usize = 64 * 1024 * 1024;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -106,6 +112,7 @@ impl Default for Limits {
             encodings: Vec::new(),
             max_assembly: 128 * 1024 * 1024,
             assembly_budget: Budget::new(1024 * 1024 * 1024),
+            spares: Budget::new(SPARES),
         }
     }
 }
