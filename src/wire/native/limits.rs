@@ -10,6 +10,10 @@ use crate::{
 /// One value is meant to be cloned for every connection of a server, so that they share the
 /// [`assembly_budget`](Self::assembly_budget).
 ///
+/// A connection that has read a body of 1 MiB or more in pieces keeps its memory for the next, once the body is
+/// dropped and until keepalive finds the connection idle or it ends. Connections that
+/// share these limits keep at most 64 MiB so.
+///
 /// ```
 /// use steeple::{Server, wire::native::{Limits, Native}};
 ///
