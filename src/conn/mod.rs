@@ -67,6 +67,7 @@ mod tray;
 mod unserved;
 mod values;
 mod waiting;
+mod window;
 
 pub use self::{
     builder::Builder,

@@ -67,6 +67,9 @@ struct Pings {
     waiting: BTreeMap<u32, oneshot::Sender<()>>,
 }
 
+/// The nonces of users' pings go from 1 to this: 0 is that of keepalive, and those above it are marks.
+const MAX_NONCE: u32 = u32::MAX >> 1;
+
 /// How many pings of users may wait for their answers.
 const MAX_PINGS: usize = 64;
 
@@ -244,7 +247,7 @@ impl Shared {
             let text = format!("{MAX_PINGS} pings wait for their answers already");
             return Err(Error::new(Kind::Overflow, text));
         }
-        pings.last = pings.last.wrapping_add(1);
+        pings.last = pings.last % MAX_NONCE + 1;
         let nonce = pings.last;
         pings.waiting.insert(nonce, sender);
         drop(pings);

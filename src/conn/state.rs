@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{cause::Cause, clock::Tick, options::Options};
 use crate::wire::{
     Reason, Violation,
-    numbers::limit::{LEAST_PROGRESS, MAX_PINGS_PER_SECOND},
+    numbers::limit::{BYTES_PER_PING, LEAST_PROGRESS, MAX_PINGS_PER_SECOND},
 };
 
 /// The state of one connection.
@@ -98,7 +98,9 @@ struct Drain {
 #[derive(Debug)]
 struct Pings {
     since: Tick,
-    count: u32,
+    count: u64,
+    /// The bytes that came with them.
+    bytes: u64,
 }
 
 impl State {
@@ -127,10 +129,7 @@ impl State {
             stalled_since: None,
             asked: None,
             unfinished: None,
-            pings: Pings {
-                since: now,
-                count: 0,
-            },
+            pings: Pings::since(now),
             ours: None,
             theirs: None,
         }
@@ -192,6 +191,11 @@ impl State {
         }
     }
 
+    /// So many bytes came in: who sends much may ping more often.
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.pings.bytes += bytes as u64;
+    }
+
     /// An answer came in.
     pub(super) fn answered(&mut self, now: Tick) {
         self.last_answer = now;
@@ -224,14 +228,15 @@ impl State {
     /// The peer asks whether this side is there.
     pub(super) fn ping(&mut self, now: Tick) -> Result<(), Violation> {
         if now >= self.pings.since.after(Duration::from_secs(1)) {
-            self.pings = Pings {
-                since: now,
-                count: 0,
-            };
+            self.pings = Pings::since(now);
         }
         self.pings.count += 1;
-        if self.pings.count > MAX_PINGS_PER_SECOND {
-            let text = format!("more than {MAX_PINGS_PER_SECOND} pings in a second");
+        let marks = self.pings.bytes / BYTES_PER_PING;
+        if self.pings.count > u64::from(MAX_PINGS_PER_SECOND) + marks {
+            let text = format!(
+                "more than {MAX_PINGS_PER_SECOND} pings in a second, and one with every \
+                 {BYTES_PER_PING} bytes"
+            );
             return Err(Violation::new(text).with_reason(Reason::Limit));
         }
         Ok(())
@@ -368,6 +373,16 @@ impl State {
     }
 }
 
+impl Pings {
+    fn since(now: Tick) -> Self {
+        Self {
+            since: now,
+            count: 0,
+            bytes: 0,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,6 +496,19 @@ mod tests {
         }
         assert!(state.ping(Tick::new(6)).is_err());
         assert!(state.ping(Tick::new(2 * SECOND)).is_ok());
+    }
+
+    #[test]
+    fn pings_behind_much_else_are_no_flood() {
+        let mut state = opened(Options::new());
+        for _ in 0..3 * MAX_PINGS_PER_SECOND {
+            state.came(BYTES_PER_PING as usize);
+            state.ping(Tick::new(5)).unwrap();
+        }
+        for _ in 0..MAX_PINGS_PER_SECOND {
+            state.ping(Tick::new(6)).unwrap();
+        }
+        assert!(state.ping(Tick::new(6)).is_err());
     }
 
     #[test]

@@ -193,6 +193,27 @@ pub trait Decoder: Send {
     /// the decoder not used again. Nothing is allocated from a length that the peer only announced.
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Violation>;
 
+    /// Room for more of a long body that this decoder is in the middle of, if bytes that are read should go
+    /// there instead of through `input`, where they would have to be copied. To be asked when `input` is empty.
+    ///
+    /// The room is the spare capacity of the vector; as many bytes as the number says may be read into it, and
+    /// [`took`](Self::took) is then told how many were. They may go past what is of the body.
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        None
+    }
+
+    /// Bytes were read into the [`room`](Self::room). Those that are not of the body go to `input`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn took(&mut self, bytes: usize, input: &mut BytesMut) -> Result<Option<Frame>, Violation> {
+        let _ = (bytes, input);
+        Ok(None)
+    }
+
+    /// Gives memory back that is kept for what may come: nothing has come for a while.
+    fn shrink(&mut self) {}
+
     /// How many frames of the wire were read to their ends, those included that gave no [`Frame`]: the
     /// measure of a peer that sends, however slowly, against one that only drips.
     fn frames(&self) -> u64;

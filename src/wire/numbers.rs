@@ -278,6 +278,8 @@ pub mod limit {
     pub const LEAST_PROGRESS: u64 = 1024;
     /// Pings in a second. Keepalive needs one in many; more are a flood.
     pub const MAX_PINGS_PER_SECOND: u32 = 1000;
+    /// Bytes that entitle their sender to another ping: it may mark how far a large message was read.
+    pub const BYTES_PER_PING: u64 = 64 * 1024;
     /// Bytes of refusals and pongs that wait to be written. A peer that reads none of so many is not going to.
     pub const MAX_REFLEX_BYTES: usize = 1024 * 1024;
 }

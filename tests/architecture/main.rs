@@ -107,6 +107,7 @@ const UNSPOKEN: &[(&str, &[&str], &str)] = &[
     ("wire", &["tokio", "std::net", "Instant"], ""),
     ("conn::state", PURE, "tokio::time::Instant"),
     ("conn::inflight", PURE, "tokio::time::Instant"),
+    ("conn::window", PURE, "tokio::time::Instant"),
 ];
 
 /// No runtime, no socket and no clock: time is an argument.

@@ -12,8 +12,8 @@ use steeple::{
 use tower::{Service, service_fn};
 
 use crate::support::{
-    Frame, Probe, call, cancel, data, dial, dial_with, echo, request, response, serve, serve_with,
-    settle, soon, status_of,
+    FIRST_MARK, Frame, Probe, RawPeer, call, cancel, data, dial, dial_with, echo, ping, pong,
+    request, response, serve, serve_with, settle, soon, status_of,
 };
 
 /// The longest body that goes out in one piece.
@@ -43,6 +43,119 @@ async fn a_small_frame_passes_a_large_body() {
     server.send(response(request.id)).await;
     soon(small).await.unwrap();
     drop(large);
+}
+
+/// Reads chunks up to the next mark: how many bytes they are, and its nonce.
+async fn read_to_mark(peer: &mut RawPeer) -> (usize, u32) {
+    let mut bytes = 0;
+    loop {
+        let frame = peer.frame().await;
+        match frame.kind {
+            kind::PING => return (bytes, frame.aux),
+            _ => bytes += frame.body.len(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_wait_until_the_peer_has_read_others_and_small_calls_do_not() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let large = channel.call(call("large", vec![1; 20 * CHUNK]));
+    let mut marks = Vec::new();
+    for _ in 0..2 {
+        let (bytes, mark) = read_to_mark(&mut server).await;
+        assert!(bytes >= CHUNK, "{bytes} bytes entitle to no ping");
+        assert!(mark >= FIRST_MARK);
+        marks.push(mark);
+    }
+    server.expect_silence().await;
+    let small = channel.call(call("small", "x"));
+    let id = server.expect_request("small").await.id;
+    server.send(response(id)).await;
+    soon(small).await.unwrap();
+    server.expect_silence().await;
+    server.send(pong(marks[0])).await;
+    let (bytes, mark) = read_to_mark(&mut server).await;
+    assert_eq!(bytes, CHUNK);
+    // The rest comes as it is read.
+    server.send(pong(mark)).await;
+    for _ in 3..20 {
+        assert_eq!(server.message().await.kind, kind::DATA);
+    }
+    drop(large);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_no_mark_is_given_up_like_one_that_is_silent() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let large = channel.call(call("large", vec![1; 20 * CHUNK]));
+    let drinks = tokio::spawn(async move { server.drink().await });
+    let error = soon(large).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Connection);
+    assert!(error.to_string().contains("ping"), "{error}");
+    soon(drinks).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_of_a_user_and_marks_do_not_meet() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let _large = channel.call(call("large", vec![1; 20 * CHUNK]));
+    let (_, mark) = read_to_mark(&mut server).await;
+    let mut waiting = tokio_test::task::spawn(channel.ping());
+    tokio_test::assert_pending!(waiting.poll());
+    server.send(pong(mark)).await;
+    settle().await;
+    tokio_test::assert_pending!(waiting.poll());
+    let nonce = loop {
+        let frame = server.message().await;
+        if frame.kind == kind::PING {
+            break frame.aux;
+        }
+    };
+    server.send(pong(nonce)).await;
+    soon(waiting).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_the_same_in_whatever_steps_it_comes() {
+    let body: Vec<u8> = (0..3 * CHUNK).map(|at| (at % 251) as u8).collect();
+    let mut bytes = request(2, "echo")
+        .of_total(body.len() as u64)
+        .body(&body[..10])
+        .encode();
+    let rest: Vec<&[u8]> = body[10..].chunks(CHUNK).collect();
+    for (n, piece) in rest.iter().enumerate() {
+        let data = data(2, piece);
+        bytes.extend(
+            if n + 1 == rest.len() {
+                data.end()
+            } else {
+                data
+            }
+            .encode(),
+        );
+        // Small frames stand between the pieces, and are found behind what is read in place.
+        bytes.extend(ping(n as u32).encode());
+    }
+    for step in [1000, 4096, CHUNK - 1, CHUNK + 16, bytes.len()] {
+        let (mut client, _server) = serve(Options::new(), echo());
+        client.shake_hands().await;
+        for piece in bytes.chunks(step) {
+            client.write(piece).await;
+            settle().await;
+        }
+        let (mut echoed, mut pongs) = (Vec::new(), 0);
+        while echoed.len() < body.len() {
+            let frame = client.message().await;
+            pongs += usize::from(frame.kind == kind::PONG);
+            echoed.extend(frame.body);
+        }
+        assert_eq!(echoed, body);
+        assert_eq!(pongs, rest.len());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,13 +392,13 @@ async fn an_error_with_long_details_goes_out_in_chunks_and_calls_go_on() {
     let (mut client, _server) = serve(Options::new(), service);
     client.shake_hands().await;
     client.send(request(2, "fail")).await;
-    let first = client.frame().await;
+    let first = client.message().await;
     assert_eq!((first.kind, first.id), (kind::RESPONSE, 2));
     let total = first.total.unwrap() as usize;
     assert!(total > 100_000);
     let mut len = first.body.len();
     while len < total {
-        let more = client.frame().await;
+        let more = client.message().await;
         assert_eq!((more.kind, more.id), (kind::DATA, 2));
         len += more.body.len();
     }
@@ -301,11 +414,11 @@ async fn a_cancel_stops_an_answer_that_is_on_its_way() {
     let (mut client, server) = serve(Options::new(), service);
     client.shake_hands().await;
     client.send(request(2, "long")).await;
-    let first = client.frame().await;
+    let first = client.message().await;
     assert_eq!((first.kind, first.id), (kind::RESPONSE, 2));
     client.send(cancel(2, reason::DROPPED)).await;
     let mut chunks = 1;
-    while client.frame().await.kind == kind::DATA {
+    while client.message().await.kind == kind::DATA {
         chunks += 1;
     }
     assert!(chunks < 64, "the whole answer came");

@@ -83,7 +83,8 @@ async fn a_call_whose_last_byte_was_not_taken_was_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_chunked_call_was_sent_only_with_its_last_chunk() {
     let opening = opening().await;
-    let whole = 16 + 5 + 16 + 8 + 65_536 + 16 + 34_464;
+    // With a mark behind the first chunk.
+    let whole = 16 + 5 + 16 + 8 + 65_536 + 16 + 16 + 34_464;
     for (left, execution) in [
         (whole - 1, Execution::NotSent),
         (whole, Execution::MaybeExecuted),

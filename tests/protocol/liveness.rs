@@ -241,13 +241,15 @@ async fn a_peer_that_takes_no_output_is_let_go_after_write_stall() {
 async fn a_peer_that_takes_output_slowly_is_kept() {
     let (mut channel, mut server) = dial(Options::new().write_stall(5 * SECOND).keepalive(None));
     server.shake_hands().await;
-    let answer = channel.call(call("echo", vec![0; 500_000]));
+    let answers: Vec<_> = (0..8)
+        .map(|_| channel.call(call("echo", vec![0; 60_000])))
+        .collect();
     for _ in 0..7 {
         sleep(4 * SECOND).await;
         server.take(60_000).await;
     }
     assert!(!channel.is_closed());
-    drop(answer);
+    drop(answers);
 }
 
 #[tokio::test(start_paused = true)]

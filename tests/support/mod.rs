@@ -19,7 +19,7 @@ pub(crate) use self::{
     frame::{
         Frame, bind, cancel, data, goaway, hello, one_way, ping, pong, request, response, status_of,
     },
-    peer::{RawPeer, magic},
+    peer::{FIRST_MARK, RawPeer, magic},
     services::{Gate, Probe, echo},
     tapped::{Tap, Tapped},
 };

@@ -7,9 +7,12 @@ use steeple::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    frame::{Frame, hello},
+    frame::{Frame, hello, pong},
     soon,
 };
+
+/// The nonces of pings that the library sends behind chunks begin here; those below it are of others.
+pub(crate) const FIRST_MARK: u32 = 1 << 31;
 
 /// Plays one side of a connection, as a script of frames. What it waits for has to come.
 #[derive(Debug)]
@@ -98,12 +101,17 @@ impl RawPeer {
         }
     }
 
-    /// The next frame that says something to this side: not a BIND, which is taken note of, and no PAD.
+    /// The next frame that says something to this side: not a BIND, which is taken note of, no PAD, and no mark
+    /// behind a chunk, which is answered.
     pub(crate) async fn message(&mut self) -> Frame {
         loop {
             let frame = self.frame().await;
-            if ![kind::BIND, kind::PAD].contains(&frame.kind) {
-                return frame;
+            match frame.kind {
+                kind::BIND | kind::PAD => {}
+                kind::PING if frame.aux >= FIRST_MARK => {
+                    self.try_write(&pong(frame.aux).encode()).await;
+                }
+                _ => return frame,
             }
         }
     }

@@ -126,7 +126,7 @@ where
                 Stage::Over => return Poll::Ready(()),
                 Stage::Writing => {
                     if self.writing.is_empty() && !self.needs_flush {
-                        self.shared.outbox().swap(&mut self.writing);
+                        self.shared.outbox().swap(&mut self.writing, self.now);
                     }
                     match self.write(cx) {
                         Err(_) => return Poll::Ready(()),

@@ -65,6 +65,9 @@ where
         for nonce in self.pings.drain(..) {
             outbox.pong(nonce);
         }
+        for nonce in self.marks.drain(..) {
+            outbox.read_to(nonce, self.now);
+        }
         if let Some(id) = outbox.reused_id() {
             return Err(Violation::new(format!("the id {id:?} is in use")).into());
         }
@@ -107,7 +110,7 @@ where
         }
         self.gather.taken();
         self.delayed_until = None;
-        outbox.swap(&mut self.writing);
+        outbox.swap(&mut self.writing, self.now);
         self.state.swapped();
         self.sleep(outbox, self.writing.is_empty());
         Ok(false)
@@ -165,6 +168,7 @@ where
         let nothing_left = outbox.calls().is_idle()
             && self.serving.is_idle()
             && !outbox.has_output()
+            && !outbox.is_chunking()
             && self.writing.is_empty()
             && !self.needs_flush;
         match self.state.has_said_goodbye() && drained && nothing_left {

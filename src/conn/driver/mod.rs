@@ -89,6 +89,8 @@ where
     spin_until: Option<Instant>,
     /// The peer's pings that are to be answered.
     pings: Vec<u32>,
+    /// The marks between chunks that the peer has read.
+    marks: Vec<u32>,
     /// The peer's cancels of calls that no handler has any more.
     cancels: Vec<Id>,
 
@@ -193,6 +195,7 @@ where
             delayed_until: None,
             spin_until: None,
             pings: Vec::new(),
+            marks: Vec::new(),
             cancels: Vec::new(),
             clock,
             now,

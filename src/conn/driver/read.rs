@@ -4,7 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::BufMut;
@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     super::{
         buffer, cause::Cause, job::Reply, service::RpcService, serving::Cancelled, shared::Status,
+        window::Window,
     },
     Connection,
     end::End,
@@ -36,30 +37,27 @@ where
 {
     /// Reads once and deals with what came. Whether anything did.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let before = self.decoder.frames();
+        let mut frames = 0;
         if !mem::take(&mut self.more_frames) {
-            buffer::fit(&mut self.input, self.settings.read_buffer);
-            // What the thread has lent may be larger than what this connection wants.
-            let mut room = (&mut self.input).limit(self.settings.read_buffer);
-            let poll = pin!(self.io.read_buf(&mut room)).poll(cx);
-            match poll {
-                Poll::Ready(Ok(0)) => return Err(self.end_of_input()),
-                Poll::Ready(Ok(bytes)) => {
-                    self.counted.bytes_read += bytes as u64;
-                    self.counted.read_calls += 1;
-                }
-                Poll::Ready(Err(error)) => {
-                    self.counted.read_errors += 1;
-                    return Err(End::Lost(Cause::read(error)));
-                }
+            let (bytes, refused) = match self.poll_input(cx) {
+                Poll::Ready(Ok((0, _))) => return Err(self.end_of_input()),
+                Poll::Ready(Ok(read)) => read,
+                Poll::Ready(Err(end)) => return Err(end),
                 Poll::Pending => {
                     buffer::settle(&mut self.input);
                     return Ok(false);
                 }
-            }
+            };
+            self.counted.bytes_read += bytes as u64;
+            self.counted.read_calls += 1;
+            self.state.came(bytes);
             self.now = Instant::now();
+            if let Some(frame) = refused {
+                frames += 1;
+                self.frame(frame, cx)?;
+            }
         }
-        let before = self.decoder.frames();
-        let mut frames = 0;
         while frames < FRAMES_PER_TURN
             && let Some(frame) = self.decoder.decode(&mut self.input)?
         {
@@ -73,6 +71,40 @@ where
         let now = self.clock.tick(self.now);
         self.state.read(now, whole, between, unfinished);
         Ok(true)
+    }
+
+    /// Reads into the body that the decoder is in the middle of, or into the input. How much, and the frame that
+    /// it made.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(usize, Option<Frame>), End>> {
+        let room = match self.input.is_empty() {
+            true => self.decoder.room(),
+            false => None,
+        };
+        let in_place = room.is_some();
+        let poll = match room {
+            Some((body, len)) => {
+                let mut room = body.limit(len.min(self.settings.read_buffer));
+                pin!(self.io.read_buf(&mut room)).poll(cx)
+            }
+            None => {
+                buffer::fit(&mut self.input, self.settings.read_buffer);
+                // What the thread has lent may be larger than what this connection wants.
+                let mut room = (&mut self.input).limit(self.settings.read_buffer);
+                pin!(self.io.read_buf(&mut room)).poll(cx)
+            }
+        };
+        let bytes = match ready!(poll) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.counted.read_errors += 1;
+                return Poll::Ready(Err(End::Lost(Cause::read(error))));
+            }
+        };
+        let frame = match in_place {
+            true => self.decoder.took(bytes, &mut self.input)?,
+            false => None,
+        };
+        Poll::Ready(Ok((bytes, frame)))
     }
 
     fn frame(&mut self, frame: Frame, cx: &mut Context<'_>) -> Result<(), End> {
@@ -119,7 +151,10 @@ where
             }
             Frame::Pong(nonce) => {
                 self.state.pong();
-                self.shared.pong(nonce);
+                match Window::is_mark(nonce) {
+                    true => self.marks.push(nonce),
+                    false => self.shared.pong(nonce),
+                }
             }
             Frame::GoAway { reason, text } => {
                 tracing::debug!(target: events::CONN, ?reason, text, "the peer goes away");

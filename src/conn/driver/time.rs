@@ -12,7 +12,7 @@ use super::{
     Connection,
     end::End,
 };
-use crate::wire::Wire;
+use crate::wire::{Decoder, Wire};
 
 /// The nonce of the connection's own pings; those of users have others.
 const KEEPALIVE_NONCE: u32 = 0;
@@ -49,6 +49,7 @@ where
                     outbox.control(|encoder, out| encoder.ping(KEEPALIVE_NONCE, out));
                     // Nothing has come for a while: a good time to hold less.
                     outbox.shrink();
+                    self.decoder.shrink();
                     self.results.shrink_to_fit();
                     self.answers.shrink_to_fit();
                     if self.writing.is_empty() {

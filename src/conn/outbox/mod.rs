@@ -4,7 +4,7 @@
 //!   callers ──▶ pending ──▶ ┌───────────── output ─────────────┐ ── swap ──▶ driver ──▶ stream
 //!               (no room)   │ control and whole messages, FIFO │
 //!   handlers ─────────────▶ └──────────────────────────────────┘
-//!                bulk lane ──▶ one chunk behind each output
+//!                bulk lane ──▶ one chunk behind each output, as far as the window is open
 //! ```
 //!
 //! A call has two stages. While the peer takes no further call, or the output holds as much as it may, it is
@@ -32,6 +32,7 @@ use super::{
     leavings::Leavings,
     options::{Options, Overflow},
     stats::Stats,
+    window::Window,
 };
 use crate::wire::{Capabilities, Encoder, Hello, Id, Out, Role};
 
@@ -55,6 +56,8 @@ pub(super) struct Outbox {
     bulk_requests: usize,
     bulk_one_ways: Lengths,
     bulk_answers: Lengths,
+    /// How far the bulk lane goes; none on a wire without pings.
+    window: Option<Window>,
     /// An id that the peer used again before it had the whole answer.
     reused: Option<Id>,
     /// How much of `out` refuses requests and answers pings: no handler bounds it.
@@ -131,6 +134,7 @@ impl Outbox {
             bulk_requests: 0,
             bulk_one_ways: Lengths::default(),
             bulk_answers: Lengths::default(),
+            window: capabilities.ping.then(Window::new),
             reused: None,
             reflex_bytes: 0,
             finished: Vec::new(),

@@ -1,5 +1,7 @@
 //! What the driver does with an outbox.
 
+use tokio::time::Instant;
+
 use super::{
     super::{
         cause::Cause,
@@ -7,6 +9,7 @@ use super::{
         job::Reply,
         leavings::Leavings,
         slot::Place,
+        window::Window,
     },
     Outbox, Phase,
 };
@@ -30,9 +33,14 @@ pub(super) enum Retracted {
 }
 
 impl Outbox {
-    /// Whether there is something to write.
+    /// Whether there is something to write now.
     pub(in super::super) fn has_output(&self) -> bool {
-        !self.out.is_empty() || self.bulk_requests > 0 || !self.bulk_answers.is_empty()
+        !self.out.is_empty() || self.is_chunking() && self.is_window_open()
+    }
+
+    /// Whether messages are on their way in chunks.
+    pub(in super::super) fn is_chunking(&self) -> bool {
+        self.bulk_requests > 0 || !self.bulk_answers.is_empty()
     }
 
     /// How many bytes are ready to be written.
@@ -41,15 +49,22 @@ impl Outbox {
     }
 
     /// Exchanges the output, with one chunk of the bulk lane behind it, for an empty one.
-    pub(in super::super) fn swap(&mut self, empty: &mut Out) {
+    pub(in super::super) fn swap(&mut self, empty: &mut Out, now: Instant) {
         debug_assert!(empty.is_empty());
         let open = !matches!(self.phase, Phase::Closed(_));
-        if open && let Some(Chunk { id, last: true }) = self.encoder.next_chunk(&mut self.out) {
-            self.chunked(id);
+        if open && self.is_window_open() {
+            self.put_chunk(now);
         }
         std::mem::swap(&mut self.out, empty);
         self.batch += 1;
         self.reflex_bytes = 0;
+    }
+
+    /// The peer has read the chunks before a mark.
+    pub(in super::super) fn read_to(&mut self, mark: u32, now: Instant) {
+        if let Some(window) = &mut self.window {
+            window.read(mark, now);
+        }
     }
 
     /// Requests of the peer that were answered by tasks.
@@ -201,6 +216,24 @@ impl Outbox {
         leavings.drop_body(body);
         self.bulk_requests -= 1;
         Some(begun)
+    }
+
+    fn is_window_open(&self) -> bool {
+        self.window.as_ref().is_none_or(Window::is_open)
+    }
+
+    fn put_chunk(&mut self, now: Instant) {
+        let before = self.out.len();
+        let Some(Chunk { id, last }) = self.encoder.next_chunk(&mut self.out) else {
+            return;
+        };
+        if last {
+            self.chunked(id);
+        }
+        let bytes = self.out.len() - before;
+        if let Some(mark) = self.window.as_mut().and_then(|it| it.sent(bytes, now)) {
+            self.encoder.ping(mark, &mut self.out);
+        }
     }
 
     /// The last chunk of a message is in the output.

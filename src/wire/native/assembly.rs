@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     BodyCompression, Error, Execution, Kind, Origin, events,
@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Limits,
     head::{Head, Sort},
+    spare::Spare,
 };
 
 /// The ids whose DATA is awaited.
@@ -30,6 +31,7 @@ pub(super) struct Assembly {
     taken: u64,
     empty: u32,
     memory: Memory,
+    spare: Spare,
     max_message: u64,
     /// What is decoded of compressed bodies.
     compressions: Vec<BodyCompression>,
@@ -74,6 +76,7 @@ impl Assembly {
                 max: limits.max_assembly,
                 shared: limits.assembly_budget.clone(),
             },
+            spare: Spare::new(limits.spares.clone()),
             max_message: limits.max_message,
             compressions: limits.compressions.clone(),
             max_discarding: limits.hello().max_calls as usize,
@@ -93,6 +96,11 @@ impl Assembly {
     /// Whether more of this message is awaited.
     pub(super) fn contains(&self, id: Id) -> bool {
         self.partials.contains_key(&id)
+    }
+
+    /// Gives memory back that is kept for a message to come.
+    pub(super) fn shrink(&mut self) {
+        self.spare.clear();
     }
 
     /// Begins a message of which `announced` bytes are to come, `first` now, in a payload of `cost` bytes.
@@ -123,7 +131,7 @@ impl Assembly {
         let open = Open {
             head,
             total,
-            body: Vec::new(),
+            body: total.map_or_else(Vec::new, |total| self.spare.take(total)),
             paid: 0,
         };
         self.partials.insert(id, Partial::Open(open));
@@ -159,10 +167,40 @@ impl Assembly {
         self.add(id, bytes, bytes.len())
     }
 
+    /// The body of a message that is kept, with room for `len` more bytes of it.
+    pub(super) fn room(&mut self, id: Id, len: usize) -> Option<&mut Vec<u8>> {
+        let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
+            return None;
+        };
+        open.reserve(len);
+        Some(&mut open.body)
+    }
+
+    /// Notes that so many bytes were added to the body of a message by way of [`room`](Self::room), and moves
+    /// as many behind them to `rest`. A frame if it is refused for them.
+    pub(super) fn took(
+        &mut self,
+        id: Id,
+        taken: usize,
+        past: usize,
+        rest: &mut BytesMut,
+    ) -> Result<Option<Frame>, Violation> {
+        let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
+            return Ok(None);
+        };
+        let end = open.body.len() - past;
+        rest.extend_from_slice(&open.body[end..]);
+        open.body.truncate(end);
+        self.pay(id, end as u64, taken, taken)
+    }
+
     /// The message whose last byte has come.
     pub(super) fn finish(&mut self, id: Id) -> Result<Option<Frame>, Violation> {
         match self.remove(id) {
-            Some(Partial::Open(open)) => self.complete(open.head, open.body.into()),
+            Some(Partial::Open(open)) => {
+                let body = self.spare.lend(open.body);
+                self.complete(open.head, body)
+            }
             Some(Partial::Discarding(Some(error))) => {
                 let result = Err(error);
                 Ok(Some(Frame::Response { id, result }))
@@ -268,16 +306,34 @@ impl Assembly {
         let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
             return Ok(None);
         };
-        let sort = open.head.sort();
         let len = (open.body.len() + bytes.len()) as u64;
+        let refused = self.pay(id, len, bytes.len(), cost)?;
+        if let Some(Partial::Open(open)) = self.partials.get_mut(&id) {
+            open.reserve(bytes.len());
+            open.body.extend_from_slice(bytes);
+        }
+        Ok(refused)
+    }
+
+    /// Pays for `bytes` that make a body `len` bytes long, or refuses its message: a frame may say so.
+    fn pay(
+        &mut self,
+        id: Id,
+        len: u64,
+        bytes: usize,
+        cost: usize,
+    ) -> Result<Option<Frame>, Violation> {
+        let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
+            return Ok(None);
+        };
+        let sort = open.head.sort();
         let error = if len > self.max_message {
             too_long(sort, len, self.max_message)
         } else if let Err(text) = self.memory.take(cost) {
             sort.refusal(Kind::Overflow, text)
         } else {
             open.paid += cost;
-            open.append(bytes);
-            self.taken += bytes.len() as u64;
+            self.taken += bytes as u64;
             return Ok(None);
         };
         self.remove(id);
@@ -295,9 +351,9 @@ impl Assembly {
 }
 
 impl Open {
-    /// Adds bytes. The buffer grows with what has come, and not past what is to come.
-    fn append(&mut self, bytes: &[u8]) {
-        let needed = self.body.len() + bytes.len();
+    /// Makes room for `len` more bytes. The buffer grows with what has come, and not past what is to come.
+    fn reserve(&mut self, len: usize) {
+        let needed = self.body.len() + len;
         if needed > self.body.capacity() {
             let total = self.total.and_then(|total| usize::try_from(total).ok());
             let room = needed
@@ -305,7 +361,6 @@ impl Open {
                 .min(total.unwrap_or(usize::MAX));
             self.body.reserve_exact(room - self.body.len());
         }
-        self.body.extend_from_slice(bytes);
     }
 }
 

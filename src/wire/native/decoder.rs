@@ -40,6 +40,10 @@ pub struct NativeDecoder {
     block: BytesMut,
 }
 
+/// How far is read past a body that is read in place: to the header behind it, and to small frames that stand
+/// there. What is found there of the next body is copied, so it is little.
+const PAST_BODY: usize = 4096;
+
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -340,6 +344,31 @@ impl Decoder for NativeDecoder {
                 Step::Yield(frame) => return Ok(Some(frame)),
             }
         }
+    }
+
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        let State::Data { id, left, .. } = self.state else {
+            return None;
+        };
+        let left = left as usize;
+        let body = self.assembly.room(id, left)?;
+        let room = (body.capacity() - body.len()).min(left + PAST_BODY);
+        Some((body, room))
+    }
+
+    fn took(&mut self, bytes: usize, input: &mut BytesMut) -> Result<Option<Frame>, Violation> {
+        let State::Data { id, left, end } = self.state else {
+            return Ok(None);
+        };
+        let taken = bytes.min(left as usize);
+        let left = left - taken as u32;
+        self.state = State::Data { id, left, end };
+        self.assembly.took(id, taken, bytes - taken, input)
+    }
+
+    fn shrink(&mut self) {
+        self.assembly.shrink();
+        self.block = BytesMut::new();
     }
 
     fn frames(&self) -> u64 {

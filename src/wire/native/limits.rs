@@ -10,6 +10,10 @@ use crate::{
 /// One value is meant to be cloned for every connection of a server, so that they share the
 /// [`assembly_budget`](Self::assembly_budget).
 ///
+/// A connection that has read a body of 1 MiB or more in pieces keeps its memory for the next, once the body is
+/// dropped and until keepalive finds the connection idle or it ends. Connections that
+/// share these limits keep at most 64 MiB so.
+///
 /// ```
 /// use steeple::{Server, wire::native::{Limits, Native}};
 ///
@@ -30,6 +34,8 @@ pub struct Limits {
     pub(super) compressions: Vec<BodyCompression>,
     pub(super) max_assembly: usize,
     pub(super) assembly_budget: Budget,
+    /// What all connections together may keep for bodies to come.
+    pub(super) spares: Budget,
 }
 
 impl Limits {
@@ -106,6 +112,10 @@ impl Limits {
     }
 }
 
+/// The bytes that the connections of one server or connector keep for large bodies to come, until they are idle:
+/// enough for one of the longest, unless more is allowed.
+const SPARES: usize = 64 * 1024 * 1024;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -117,6 +127,7 @@ impl Default for Limits {
             compressions: compression::AVAILABLE.into(),
             max_assembly: 128 * 1024 * 1024,
             assembly_budget: Budget::new(1024 * 1024 * 1024),
+            spares: Budget::new(SPARES),
         }
     }
 }

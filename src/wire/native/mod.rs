@@ -134,7 +134,10 @@
 //! *total* is the length of the whole body, this frame's part included; all ones if it is not known yet. The
 //! rest of the body comes in DATA frames of the same id, in order, the last of them with END, and other frames
 //! may stand between them. A body that is longer than *total*, or ends before it, ends the connection. So does
-//! DATA for a message that is not under way. This side sends bodies above 64 KiB so, in pieces of 64 KiB.
+//! DATA for a message that is not under way. This side sends bodies above 64 KiB so, in pieces of 64 KiB. Behind
+//! each it puts a PING, and it lets pieces go no further past the last one that was answered than a window: it
+//! begins with 128 KiB, and grows to what the path holds, at most 16 MiB. So small messages do not stand behind
+//! megabytes in buffers; and a peer that does not answer PINGs gets the first 128 KiB of a long body, and no more.
 //!
 //! *aux* of a REQUEST is the time that remains until the caller's deadline, in microseconds: 0 there is none,
 //! all ones it stands in the metadata. The receiver counts it from when it reads the frame.
@@ -239,7 +242,7 @@
 //! | methods bound | `max_bindings`, as told | PROTOCOL |
 //! | DATA frames without a byte, in a row, END apart | 1024 | PROTOCOL |
 //! | messages refused before their END or CANCEL has come | `max_calls`, as told | PROTOCOL |
-//! | pings | 1000 in a second | LIMIT |
+//! | pings | 1000 in a second, and one more with every 64 KiB | LIMIT |
 //! | refusals and PONGs that the peer does not read | 1 MiB | LIMIT |
 //! | the time until the preface and HELLO have come | 10 s | TIMEOUT |
 //! | the time from the first byte of a frame to its last | 30 s | TIMEOUT |
@@ -279,6 +282,7 @@ mod meta;
 mod opening;
 mod plain;
 mod reason;
+mod spare;
 mod status;
 mod tlv;
 
