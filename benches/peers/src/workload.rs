@@ -135,7 +135,7 @@ impl Workload {
     }
 
     /// One call in this many is timed, so that reading the clock stays below one percent of the fastest peer.
-    pub(crate) fn sample_every(&self) -> u64 {
+    pub(crate) fn sample_every(&self) -> usize {
         match self.depth() {
             0..=32 => 1,
             33..=128 => 8,

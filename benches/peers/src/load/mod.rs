@@ -47,11 +47,11 @@ async fn connect<P: Peer>(
     let payload = Bytes::from(vec![0x5a; workload.payload]);
     let first = connection * workload.callers;
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
-    let sample = workload.sample_every();
     match workload.shape {
         Shape::Closed => {
             for meter in meters {
-                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+                let (caller, payload) = (caller.clone(), payload.clone());
+                spawn(closed::run_while(caller, payload, meter, || true));
             }
         }
         Shape::Idle => {
@@ -61,7 +61,8 @@ async fn connect<P: Peer>(
         }
         Shape::Beside => {
             for meter in meters {
-                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+                let (caller, payload) = (caller.clone(), payload.clone());
+                spawn(closed::run_while(caller, payload, meter, || true));
             }
             spawn(beside::transfer(caller, probe));
         }
@@ -76,7 +77,7 @@ async fn connect<P: Peer>(
         }
         Shape::Json => {
             for meter in meters {
-                spawn(json::run(caller.clone(), meter, sample));
+                spawn(json::run(caller.clone(), meter));
             }
         }
         Shape::OneWay => {
@@ -86,12 +87,12 @@ async fn connect<P: Peer>(
         }
         Shape::Typed(format) => {
             let counted = P::connect(bytes::proxy(addr, probe).await?).await?;
-            for meter in meters {
+            for mut meter in meters {
                 let (caller, counted) = (caller.clone(), counted.clone());
-                let at_once = || probe.phase() == Phase::First;
+                let uncounted = || probe.phase() == Phase::First;
                 spawn(async move {
-                    typed::run_while(caller, format, &meter, sample, at_once).await?;
-                    typed::run_while(counted, format, &meter, sample, || true).await
+                    typed::run_while(caller, format, &mut meter, uncounted).await?;
+                    typed::run_while(counted, format, &mut meter, || true).await
                 });
             }
         }

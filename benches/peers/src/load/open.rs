@@ -30,9 +30,13 @@ pub(super) async fn run<C: Caller>(
     let callers: Vec<_> = (0..workload.callers)
         .map(|index| {
             let (caller, payload) = (caller.clone(), payload.clone());
-            let (meter, sample) = (probe.meter(index), workload.sample_every());
-            let closed = move || probe.phase() == Phase::First;
-            tokio::spawn(closed::run_while(caller, payload, meter, sample, closed))
+            let at_peak = move || probe.phase() == Phase::First;
+            tokio::spawn(closed::run_while(
+                caller,
+                payload,
+                probe.meter(index),
+                at_peak,
+            ))
         })
         .collect();
     for caller in callers {
