@@ -77,7 +77,7 @@ const ALL: [Workload; 21] = [
     workload('F', Shape::Closed, 1, 64, KIB),
     workload('G', Shape::Closed, 1, 16, 64 * KIB),
     workload('H', Shape::Closed, 1, 4, MIB),
-    workload('I', Shape::Idle, 9_000, 1, 64),
+    workload('I', Shape::Idle, 10_000, 1, 64),
     workload('J', Shape::Beside, 1, 1, 64),
     workload('K', Shape::OneWay, 1, 64, 64),
     workload('L', Shape::Typed(Format::Bincode), 1, 64, 0),

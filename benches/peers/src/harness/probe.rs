@@ -14,7 +14,7 @@ pub(crate) struct Probe {
     calls: Box<[Line]>,
     /// One call in this many is timed.
     sample_every: usize,
-    wire_bytes: AtomicU64,
+    bytes: AtomicU64,
     latency: Histogram,
     measuring: AtomicBool,
     phase: AtomicU8,
@@ -46,7 +46,7 @@ impl Probe {
         Box::leak(Box::new(Self {
             calls: (0..callers).map(|_| Line::default()).collect(),
             sample_every,
-            wire_bytes: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             latency: Histogram::new(),
             measuring: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::First as u8),
@@ -73,9 +73,9 @@ impl Probe {
             .sum()
     }
 
-    /// Bytes on the wire so far, in both directions, where a proxy counts them.
-    pub(crate) fn wire_bytes(&self) -> u64 {
-        self.wire_bytes.load(Ordering::Relaxed)
+    /// Bytes counted so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Calls per second in the first phase.
@@ -99,9 +99,9 @@ impl Probe {
         }
     }
 
-    /// Counts bytes on the wire.
-    pub(crate) fn count_wire_bytes(&self, bytes: usize) {
-        self.wire_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Counts bytes of both directions: on the wire, where a proxy sees them, or of bodies beside the calls.
+    pub(crate) fn count_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Forgets what was recorded, and records from now on.

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::echo;
 use crate::Error;
 use crate::harness::probe::Meter;
 use crate::peers::Caller;
@@ -16,7 +15,7 @@ pub(super) async fn run_while<C: Caller>(
 ) -> Result<(), Error> {
     while wanted() {
         let began = meter.begin();
-        echo(&mut caller, &payload).await?;
+        caller.echo(&payload).await?;
         meter.end(began);
     }
     Ok(())

@@ -55,7 +55,7 @@ async fn connect<P: Peer>(
             }
         }
         Shape::Idle => {
-            echo(&mut caller, &payload).await?;
+            caller.echo(&payload).await?;
             // Dropping the last handle would close the connection.
             std::mem::forget(caller);
         }
@@ -99,16 +99,6 @@ async fn connect<P: Peer>(
         Shape::Stack => return Err("a stack has no connection".into()),
     }
     Ok(())
-}
-
-/// One call, whose answer has the length of an echo.
-async fn echo<C: Caller>(caller: &mut C, payload: &Bytes) -> Result<(), Error> {
-    let reply = caller.call(payload).await?;
-    if reply.as_ref().len() == payload.len() {
-        Ok(())
-    } else {
-        Err("not an echo".into())
-    }
 }
 
 /// A caller that fails ends the process: a run in which some callers are gone is no measurement.

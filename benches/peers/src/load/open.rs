@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{closed, echo, spawn};
+use super::{closed, spawn};
 use crate::Error;
 use crate::harness::probe::{Meter, Phase, Probe};
 use crate::peers::Caller;
@@ -88,7 +88,7 @@ impl Schedule {
                 self.owed += probe.peak() * part * TICK.as_secs_f64() * self.share;
                 while self.owed >= 1.0 {
                     self.owed -= 1.0;
-                    echo(&mut caller, &payload).await?;
+                    caller.echo(&payload).await?;
                     meter.record((self.began + TICK * tick).elapsed(), 1);
                     meter.add(1);
                 }

@@ -70,7 +70,7 @@ impl Caller for EchoClient {
     type Reply = Bytes;
 
     async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
-        Ok(self.echo(context::current(), payload.clone()).await?)
+        Ok(EchoClient::echo(self, context::current(), payload.clone()).await?)
     }
 
     async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
