@@ -12,6 +12,7 @@ mod goals;
 mod machine;
 mod others;
 mod processes;
+mod publish;
 mod report;
 mod run;
 mod syscalls;
@@ -52,7 +53,11 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
             }
         }
     }
-    println!("{}", table::render(cli, &report));
+    let tables = table::render(cli, &report);
+    println!("{}", tables.join("\n"));
+    if let Some(path) = &cli.markdown {
+        publish::publish(path, &tables)?;
+    }
     if let Some(path) = &cli.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
