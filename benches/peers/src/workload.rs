@@ -29,7 +29,7 @@ pub(crate) enum Shape {
     Closed,
     /// One call per connection, and then silence: what a connection costs to keep.
     Idle,
-    /// Closed, first alone and then beside bodies of 64 MiB on the same connection.
+    /// Few calls by the clock, first alone and then beside bodies of 64 MiB on the same connection.
     Beside,
     /// Closed to find the peak; then calls fall due by the clock, at half and at four fifths of it.
     Open,

@@ -62,7 +62,7 @@ async fn connect<P: Peer>(
         Shape::Beside => {
             for meter in meters {
                 let (caller, payload) = (caller.clone(), payload.clone());
-                spawn(closed::run_while(caller, payload, meter, || true));
+                spawn(open::steadily(caller, payload, meter, beside::CALLS_PER_S));
             }
             spawn(beside::transfer(caller, probe));
         }
