@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
 
+    /// Puts the printed tables into this file, each in place of the one with its letter.
+    #[arg(long)]
+    pub(crate) markdown: Option<PathBuf>,
+
     /// Compares with the stated goals, and fails if one is missed.
     #[arg(long)]
     pub(crate) check: bool,

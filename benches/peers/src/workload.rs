@@ -29,7 +29,7 @@ pub(crate) enum Shape {
     Closed,
     /// One call per connection, and then silence: what a connection costs to keep.
     Idle,
-    /// Closed, first alone and then beside bodies of 64 MiB on the same connection.
+    /// Few calls by the clock, first alone and then beside bodies of 64 MiB on the same connection.
     Beside,
     /// Closed to find the peak; then calls fall due by the clock, at half and at four fifths of it.
     Open,
@@ -77,7 +77,7 @@ const ALL: [Workload; 21] = [
     workload('F', Shape::Closed, 1, 64, KIB),
     workload('G', Shape::Closed, 1, 16, 64 * KIB),
     workload('H', Shape::Closed, 1, 4, MIB),
-    workload('I', Shape::Idle, 9_000, 1, 64),
+    workload('I', Shape::Idle, 10_000, 1, 64),
     workload('J', Shape::Beside, 1, 1, 64),
     workload('K', Shape::OneWay, 1, 64, 64),
     workload('L', Shape::Typed(Format::Bincode), 1, 64, 0),
@@ -135,7 +135,7 @@ impl Workload {
     }
 
     /// One call in this many is timed, so that reading the clock stays below one percent of the fastest peer.
-    pub(crate) fn sample_every(&self) -> u64 {
+    pub(crate) fn sample_every(&self) -> usize {
         match self.depth() {
             0..=32 => 1,
             33..=128 => 8,

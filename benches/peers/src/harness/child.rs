@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{self, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -63,7 +63,11 @@ impl Child {
     fn line(&mut self) -> Result<String, Error> {
         self.lines
             .recv_timeout(PATIENCE)
-            .map_err(|_| "a process ended or hung".into())
+            .map_err(|error| match error {
+                RecvTimeoutError::Timeout => format!("a process said nothing for {PATIENCE:?}"),
+                RecvTimeoutError::Disconnected => "a process ended".to_owned(),
+            })
+            .map_err(Error::from)
     }
 }
 

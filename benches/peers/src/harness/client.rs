@@ -16,7 +16,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
     let workload = cli.only_workload()?;
     runtime::place(cli)?;
     runtime::raise_descriptors()?;
-    let probe = Probe::new(workload.depth());
+    let probe = Probe::new(workload.depth(), workload.sample_every());
     if let Some(stack) = cli.stack.clone() {
         let started = async move { load::stack::start(&stack, workload, probe) };
         runtime::start(Runtime::Current, started)?;

@@ -35,8 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) calls: u64,
     /// Messages without an answer that a server has handled.
     pub(crate) handled: u64,
-    /// Where a proxy counts them.
-    pub(crate) wire_bytes: u64,
+    /// Where a proxy counts them on the wire, or bodies beside the calls.
+    pub(crate) bytes: u64,
     /// In answer to `END` only.
     pub(crate) latency: Option<Latency>,
 }
@@ -69,7 +69,7 @@ pub(crate) fn serve(probe: Option<&Probe>) -> Result<(), Error> {
             rss_kib: rss_kib(),
             calls: probe.map_or(0, Probe::calls),
             handled: counted(),
-            wire_bytes: probe.map_or(0, Probe::wire_bytes),
+            bytes: probe.map_or(0, Probe::bytes),
             latency,
         })?)?;
     }

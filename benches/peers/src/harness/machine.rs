@@ -32,6 +32,31 @@ pub(super) fn describe(cli: &Cli) -> Value {
     })
 }
 
+/// On one line, as it stands under a table.
+pub(super) fn summary(machine: &Value) -> String {
+    let known = |name: &str| machine[name].as_str().unwrap_or("unknown").to_owned();
+    let rustc = known("rustc");
+    let crates = machine["crates"].as_object().into_iter().flatten();
+    let crates = crates.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?)));
+    let made: Vec<_> = [
+        format!("{} × {}", machine["cpus"], known("cpu")),
+        known("kernel"),
+        rustc.split(" (").next().unwrap_or(&rustc).to_owned(),
+    ]
+    .into_iter()
+    .chain(crates)
+    .collect();
+    format!(
+        "Medians of {} rounds of {} s, {} runtime, {}, at revision {}: {}.",
+        machine["rounds"],
+        machine["secs"],
+        known("runtime"),
+        known("date"),
+        known("revision"),
+        made.join(", "),
+    )
+}
+
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

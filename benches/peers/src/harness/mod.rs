@@ -12,6 +12,7 @@ mod goals;
 mod machine;
 mod others;
 mod processes;
+mod publish;
 mod report;
 mod run;
 mod syscalls;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         machine: machine::describe(cli),
         rows: Vec::new(),
     };
+    let mut failed = 0;
     for round in 0..cli.rounds {
         for (at, workload) in cli.workloads().into_iter().enumerate() {
             // Who runs first, on a machine that the one before has warmed, changes from round to round.
@@ -40,7 +42,10 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
                 if entrant.runs(&workload) {
                     match run::measure(cli, entrant, workload) {
                         Ok(figures) => row.figures = figures,
-                        Err(error) => eprintln!("{} {}: {error}", row.peer, row.workload),
+                        Err(error) => {
+                            eprintln!("{} {}: {error}", row.peer, row.workload);
+                            failed += 1;
+                        }
                     }
                 }
                 eprintln!("{}", table::progress(&row));
@@ -48,9 +53,17 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
             }
         }
     }
-    println!("{}", table::render(cli, &report));
+    let tables = table::render(cli, &report);
+    println!("{}", tables.join("\n"));
+    if let Some(path) = &cli.markdown {
+        publish::publish(path, &tables)?;
+    }
     if let Some(path) = &cli.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
-    Ok(!cli.check || goals::check(cli, &report))
+    let met = !cli.check || goals::check(cli, &report);
+    if failed > 0 {
+        return Err(format!("{failed} measurements failed, and have no figures").into());
+    }
+    Ok(met)
 }

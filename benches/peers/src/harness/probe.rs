@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Counts calls and their latencies. Callers each hold a [`Meter`] of it.
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// One line per caller: a shared counter would cost a contended line per call.
     calls: Box<[Line]>,
-    wire_bytes: AtomicU64,
+    /// One call in this many is timed.
+    sample_every: usize,
+    bytes: AtomicU64,
     latency: Histogram,
     measuring: AtomicBool,
     phase: AtomicU8,
@@ -37,11 +40,13 @@ pub(crate) struct Latency {
 }
 
 impl Probe {
-    /// A probe for a fixed number of callers. It lives as long as the process, as they do.
-    pub(crate) fn new(callers: usize) -> &'static Self {
+    /// A probe for a fixed number of callers, which times one call in `sample_every`. It lives as long as the
+    /// process, as they do.
+    pub(crate) fn new(callers: usize, sample_every: usize) -> &'static Self {
         Box::leak(Box::new(Self {
             calls: (0..callers).map(|_| Line::default()).collect(),
-            wire_bytes: AtomicU64::new(0),
+            sample_every,
+            bytes: AtomicU64::new(0),
             latency: Histogram::new(),
             measuring: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::First as u8),
@@ -55,6 +60,8 @@ impl Probe {
         Meter {
             probe: self,
             calls: &self.calls[caller].0,
+            // Callers that go in step would otherwise time the same batch of calls, and burden only that one.
+            untimed: caller % self.sample_every,
         }
     }
 
@@ -66,9 +73,9 @@ impl Probe {
             .sum()
     }
 
-    /// Bytes on the wire so far, in both directions, where a proxy counts them.
-    pub(crate) fn wire_bytes(&self) -> u64 {
-        self.wire_bytes.load(Ordering::Relaxed)
+    /// Bytes counted so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Calls per second in the first phase.
@@ -92,9 +99,9 @@ impl Probe {
         }
     }
 
-    /// Counts bytes on the wire.
-    pub(crate) fn count_wire_bytes(&self, bytes: usize) {
-        self.wire_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Counts bytes of both directions: on the wire, where a proxy sees them, or of bodies beside the calls.
+    pub(crate) fn count_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Forgets what was recorded, and records from now on.
@@ -128,9 +135,29 @@ impl Probe {
 pub(crate) struct Meter {
     probe: &'static Probe,
     calls: &'static AtomicU64,
+    /// Calls until one is timed.
+    untimed: usize,
 }
 
 impl Meter {
+    /// To be asked before each call, for [`end`](Self::end). Reads the clock if this call is one to be timed.
+    pub(crate) fn begin(&mut self) -> Option<Instant> {
+        if let Some(untimed) = self.untimed.checked_sub(1) {
+            self.untimed = untimed;
+            return None;
+        }
+        self.untimed = self.probe.sample_every - 1;
+        Some(Instant::now())
+    }
+
+    /// Counts a call that was answered, and records how long it took if it was timed.
+    pub(crate) fn end(&self, began: Option<Instant>) {
+        self.add(1);
+        if let Some(began) = began {
+            self.record(began.elapsed(), 1);
+        }
+    }
+
     /// Counts answered calls.
     pub(crate) fn add(&self, calls: u64) {
         self.calls.store(
@@ -240,9 +267,21 @@ mod tests {
 
     #[test]
     fn every_caller_counts_in_its_own_line() {
-        let probe = Probe::new(2);
+        let probe = Probe::new(2, 1);
         probe.meter(0).add(3);
         probe.meter(1).add(4);
         assert_eq!(probe.calls(), 7);
+    }
+
+    #[test]
+    fn callers_take_turns_at_being_timed() {
+        let probe = Probe::new(2, 3);
+        let timed = |caller| {
+            let mut meter = probe.meter(caller);
+            let calls = (0..6).map(|_| meter.begin().is_some());
+            calls.collect::<Vec<_>>()
+        };
+        assert_eq!(timed(0), [true, false, false, true, false, false]);
+        assert_eq!(timed(1), [false, true, false, false, true, false]);
     }
 }

@@ -28,27 +28,29 @@ impl Processes<'_> {
     pub(super) fn period(&mut self) -> Result<Period, Error> {
         thread::sleep(Duration::from_secs_f64(self.cli.warmup));
         let busy_from = others::busy_seconds();
-        let server_from = self.ask_server(control::BEGIN)?;
-        let client_from = self.client.ask(control::BEGIN)?;
+        let from = self.ask(control::BEGIN)?;
         thread::sleep(Duration::from_secs_f64(self.cli.secs));
-        let client = (client_from, self.client.ask(control::END)?);
-        let server = server_from.zip(self.ask_server(control::END)?);
-        let busy = others::busy_seconds()
-            .zip(busy_from)
-            .map(|(to, from)| to - from);
-        let calls = match (self.workload.shape, server) {
-            (Shape::OneWay, Some((from, to))) => to.handled - from.handled,
-            _ => client.1.calls - client.0.calls,
-        };
+        let to = self.ask(control::END)?;
+        let busy_to = others::busy_seconds();
+        let calls = self.calls(&to) - self.calls(&from);
         if calls == 0 {
             return Err("no call was answered".into());
         }
         Ok(Period {
-            client,
-            server,
+            from,
+            to,
             calls: calls as f64,
-            busy,
+            busy: busy_to.zip(busy_from).map(|(to, from)| to - from),
         })
+    }
+
+    /// Calls per second while some time passes, which is not measured otherwise.
+    pub(super) fn rate(&mut self, passes: Duration) -> Result<f64, Error> {
+        let from = self.ask(control::LOOK)?;
+        thread::sleep(passes);
+        let to = self.ask(control::LOOK)?;
+        let calls = self.calls(&to) - self.calls(&from);
+        Ok(calls as f64 / to.seconds_since(&from))
     }
 
     /// Measures the next phase of the workload.
@@ -60,8 +62,7 @@ impl Processes<'_> {
     /// What connections cost that have fallen silent, over a process without any.
     pub(super) fn idle(&mut self, unconnected: &Snapshot) -> Result<Figures, Error> {
         thread::sleep(Duration::from_secs_f64(self.cli.warmup));
-        let client = self.client.ask(control::LOOK)?;
-        let server = self.ask_server(control::LOOK)?;
+        let Moment { client, server } = self.ask(control::LOOK)?;
         let each = |side: &Snapshot| {
             let grown = side.rss_kib?.saturating_sub(unconnected.rss_kib?);
             Some(grown as f64 / self.workload.connections as f64)
@@ -81,18 +82,45 @@ impl Processes<'_> {
         })
     }
 
-    fn ask_server(&mut self, command: &str) -> Result<Option<Snapshot>, Error> {
-        self.server
-            .as_mut()
-            .map(|server| server.ask(command))
-            .transpose()
+    /// Calls answered up to a moment. Messages without an answer count once the server has handled them.
+    fn calls(&self, moment: &Moment) -> u64 {
+        match (self.workload.shape, &moment.server) {
+            (Shape::OneWay, Some(server)) => server.handled,
+            _ => moment.client.calls,
+        }
+    }
+
+    fn ask(&mut self, command: &str) -> Result<Moment, Error> {
+        let server = self.server.as_mut().map(|server| server.ask(command));
+        Ok(Moment {
+            server: server.transpose()?,
+            client: self.client.ask(command)?,
+        })
+    }
+}
+
+/// What the processes are at one moment.
+#[derive(Clone, Copy)]
+struct Moment {
+    client: Snapshot,
+    server: Option<Snapshot>,
+}
+
+impl Moment {
+    fn seconds_since(&self, earlier: &Self) -> f64 {
+        (self.client.at_us - earlier.client.at_us) as f64 / 1e6
+    }
+
+    /// Of all processes together.
+    fn total(&self, count: fn(&Snapshot) -> u64) -> u64 {
+        count(&self.client) + self.server.as_ref().map_or(0, count)
     }
 }
 
 /// What the processes were at the beginning and at the end of the measured seconds.
 pub(super) struct Period {
-    client: (Snapshot, Snapshot),
-    server: Option<(Snapshot, Snapshot)>,
+    from: Moment,
+    to: Moment,
     calls: f64,
     /// Seconds that the machine's CPUs were busy with anything.
     busy: Option<f64>,
@@ -101,25 +129,39 @@ pub(super) struct Period {
 impl Period {
     /// All that every workload has.
     pub(super) fn figures(&self, syscalls: Option<(Syscalls, Syscalls)>) -> Figures {
-        let latency = self.client.1.latency;
-        let seconds = (self.client.1.at_us - self.client.0.at_us) as f64 / 1e6;
         Figures {
-            calls_per_s: Some(self.calls / seconds),
-            p50_us: latency.map(|latency| latency.p50_us),
-            p99_us: latency.map(|latency| latency.p99_us),
-            p999_us: latency.map(|latency| latency.p999_us),
             cpu_us_per_call: Some(self.per_call(|side| side.cpu_us)),
             client_writes_per_call: syscalls.map(|(client, _)| client.writes_per_call),
             server_writes_per_call: syscalls.map(|(_, server)| server.writes_per_call),
             client_syscalls_per_call: syscalls.map(|(client, _)| client.all_per_call),
             server_syscalls_per_call: syscalls.map(|(_, server)| server.all_per_call),
             allocs_per_call: Some(self.per_call(|side| side.allocs)),
-            server_rss_kib: self.server.and_then(|(_, to)| Some(to.rss_kib? as f64)),
+            ..self.pace()
+        }
+    }
+
+    /// How fast the calls were, where what they cost cannot be told from what else went on.
+    pub(super) fn pace(&self) -> Figures {
+        let latency = self.to.client.latency;
+        Figures {
+            calls_per_s: Some(self.calls / self.seconds()),
+            p50_us: latency.map(|latency| latency.p50_us),
+            p99_us: latency.map(|latency| latency.p99_us),
+            p999_us: latency.map(|latency| latency.p999_us),
+            ..self.surroundings()
+        }
+    }
+
+    /// What has nothing to do with single calls.
+    pub(super) fn surroundings(&self) -> Figures {
+        let server = self.to.server.as_ref();
+        Figures {
+            server_rss_kib: server.and_then(|server| Some(server.rss_kib? as f64)),
             others_cpus: self.busy.map(|busy| {
-                let own = self.per_call(|side| side.cpu_us) * self.calls / 1e6;
-                (busy - own).max(0.0) / seconds
+                let own = self.total(|side| side.cpu_us) / 1e6;
+                (busy - own).max(0.0) / self.seconds()
             }),
-            extra: BTreeMap::new(),
+            ..Figures::default()
         }
     }
 
@@ -129,7 +171,7 @@ impl Period {
         names: [&'static str; 3],
         extra: &mut BTreeMap<&'static str, f64>,
     ) {
-        if let Some(latency) = self.client.1.latency {
+        if let Some(latency) = self.to.client.latency {
             let values = [latency.p50_us, latency.p99_us, latency.p999_us];
             extra.extend(names.into_iter().zip(values));
         }
@@ -137,10 +179,19 @@ impl Period {
 
     /// Of all processes together.
     pub(super) fn per_call(&self, count: fn(&Snapshot) -> u64) -> f64 {
-        let sides = [Some(self.client), self.server].into_iter().flatten();
-        sides
-            .map(|(from, to)| count(&to) - count(&from))
-            .sum::<u64>() as f64
-            / self.calls
+        self.total(count) / self.calls
+    }
+
+    /// Of all processes together.
+    pub(super) fn per_second(&self, count: fn(&Snapshot) -> u64) -> f64 {
+        self.total(count) / self.seconds()
+    }
+
+    fn total(&self, count: fn(&Snapshot) -> u64) -> f64 {
+        (self.to.total(count) - self.from.total(count)) as f64
+    }
+
+    fn seconds(&self) -> f64 {
+        self.to.seconds_since(&self.from)
     }
 }

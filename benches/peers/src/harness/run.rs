@@ -13,6 +13,8 @@ use crate::cli::{Cli, Runtime};
 use crate::peers::Subject;
 use crate::workload::{Shape, Workload};
 
+const MIB: f64 = 1024.0 * 1024.0;
+
 /// Starts the processes of an entrant, measures them, and ends them.
 pub(super) fn measure(cli: &Cli, entrant: Entrant, workload: Workload) -> Result<Figures, Error> {
     match entrant {
@@ -55,14 +57,20 @@ fn measure_peer(cli: &Cli, peer: Subject, workload: Workload) -> Result<Figures,
         return processes.idle(&unconnected);
     }
     let first = processes.period()?;
+    // A proxy runs in the client: what it costs cannot be told from what the calls do.
+    let syscalls = match workload.shape {
+        Shape::Bytes | Shape::Beside => None,
+        _ => syscalls::count(&mut processes)?,
+    };
     let mut extra = BTreeMap::new();
-    let main = match workload.shape {
+    let figures = match workload.shape {
         Shape::Beside => {
-            first.latencies(
-                ["p50_us_alone", "p99_us_alone", "p999_us_alone"],
-                &mut extra,
-            );
-            processes.next_period()?
+            let names = ["p50_us_alone", "p99_us_alone", "p999_us_alone"];
+            first.latencies(names, &mut extra);
+            let beside = processes.next_period()?;
+            let mib_per_s = beside.per_second(|side| side.bytes) / MIB;
+            extra.insert("transfer_mib_per_s", mib_per_s);
+            beside.pace()
         }
         Shape::Open => {
             let names = ["p50_us_at_half", "p99_us_at_half", "p999_us_at_half"];
@@ -73,33 +81,25 @@ fn measure_peer(cli: &Cli, peer: Subject, workload: Workload) -> Result<Figures,
                 "p999_us_at_four_fifths",
             ];
             processes.next_period()?.latencies(names, &mut extra);
-            first
+            first.figures(syscalls)
         }
         Shape::Bytes => {
-            extra.insert("wire_bytes_plain", first.per_call(|side| side.wire_bytes));
+            extra.insert("wire_bytes_plain", first.per_call(|side| side.bytes));
             if peer.compresses() {
                 let compressed = processes.next_period()?;
-                let bytes = compressed.per_call(|side| side.wire_bytes);
+                let bytes = compressed.per_call(|side| side.bytes);
                 extra.insert("wire_bytes_compressed", bytes);
             }
-            first
+            first.surroundings()
         }
         Shape::Typed(_) => {
             let counted = processes.next_period()?;
-            extra.insert("wire_bytes", counted.per_call(|side| side.wire_bytes));
-            first
+            extra.insert("wire_bytes", counted.per_call(|side| side.bytes));
+            first.figures(syscalls)
         }
-        _ => first,
+        _ => first.figures(syscalls),
     };
-    // An open loop is no longer at its peak, and there the share of wake-ups is another. A proxy has its own.
-    let syscalls = match (workload.shape, &processes.server) {
-        (Shape::Open | Shape::Bytes | Shape::Typed(_), _) | (_, None) => None,
-        (_, Some(server)) => syscalls::count(&mut processes.client, server)?,
-    };
-    Ok(Figures {
-        extra,
-        ..main.figures(syscalls)
-    })
+    Ok(Figures { extra, ..figures })
 }
 
 fn args(cli: &Cli, role: &str, peer: Subject, workload: Workload) -> Vec<String> {

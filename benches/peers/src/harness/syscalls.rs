@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::child::Child;
-use super::control;
+use super::processes::Processes;
 use crate::Error;
 
 /// How long the kernel counts. perf's own `duration_time` is no use: it adds up over the threads.
@@ -29,17 +28,14 @@ pub(super) struct Syscalls {
 }
 
 /// Counts for both processes while the client goes on calling: client, then server.
-pub(super) fn count(
-    client: &mut Child,
-    server: &Child,
-) -> Result<Option<(Syscalls, Syscalls)>, Error> {
-    let counters = [client.id(), server.id()].map(|pid| thread::spawn(move || perf(pid)));
+pub(super) fn count(processes: &mut Processes) -> Result<Option<(Syscalls, Syscalls)>, Error> {
+    let Some(server) = &processes.server else {
+        return Ok(None);
+    };
+    let pids = [processes.client.id(), server.id()];
+    let counters = pids.map(|pid| thread::spawn(move || perf(pid)));
     thread::sleep(LEAD);
-    let from = client.ask(control::LOOK)?;
-    thread::sleep(WITHIN);
-    let to = client.ask(control::LOOK)?;
-    let calls_per_s = (to.calls - from.calls) as f64 * 1e6 / (to.at_us - from.at_us) as f64;
-    let calls = calls_per_s * COUNTED.as_secs_f64();
+    let calls = processes.rate(WITHIN)? * COUNTED.as_secs_f64();
     let [client, server] = counters.map(|counter| {
         let (writes, all) = counter.join().ok().flatten()?;
         (calls > 0.0).then(|| Syscalls {

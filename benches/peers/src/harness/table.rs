@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::entrant::Entrant;
+use super::machine;
 use super::report::{Figures, Report, Row, Spread};
 use crate::cli::Cli;
 use crate::peers::Subject;
-use crate::workload::Workload;
+use crate::workload::{Shape, Workload};
 
 /// Ratios are against this peer.
 const BASELINE: Subject = Subject::Raw;
@@ -41,46 +42,88 @@ const COLUMNS: [&str; 11] = [
     "server RSS KiB",
 ];
 
-/// A table per letter: medians, with minimum and maximum of the call rate. Columns that nobody has a figure for are
-/// left out.
-pub(super) fn render(cli: &Cli, report: &Report) -> String {
-    let mut text = String::new();
+/// An overview, and a table per letter: medians, with minimum and maximum of the call rate. Columns that nobody has a
+/// figure for are left out.
+pub(super) fn render(cli: &Cli, report: &Report) -> Vec<String> {
+    let made = machine::summary(&report.machine);
     let workloads = cli.workloads();
-    for variants in workloads.chunk_by(|one, next| one.letter == next.letter) {
-        _ = writeln!(text, "\n### {}\n", variants[0]);
-        let extra = report.extra(variants);
-        let lines: Vec<_> = variants
-            .iter()
-            .flat_map(|workload| {
-                let entrants = Entrant::of(cli, workload);
-                entrants
-                    .into_iter()
-                    .map(|entrant| line(report, entrant, workload, &extra))
-            })
-            .collect();
-        let names = ["peer"].into_iter().chain(COLUMNS).chain(extra);
-        let (used, names): (Vec<_>, Vec<_>) = names
-            .enumerate()
-            .filter(|(column, _)| lines.iter().any(|line| line[*column] != OPEN))
-            .unzip();
-        _ = writeln!(text, "| {} |", names.join(" | "));
-        _ = writeln!(
-            text,
-            "|---{}|",
-            "|--:".repeat(names.len().saturating_sub(1))
-        );
-        for line in &lines {
-            let cells: Vec<_> = used.iter().map(|column| line[*column].as_str()).collect();
-            _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
+    let letters = workloads.chunk_by(|one, next| one.letter == next.letter);
+    let tables = letters.map(|variants| {
+        let mut text = format!("### {}\n\n{}", variants[0], table(cli, report, variants));
         if let Some(Spread { median, max, .. }) = report.others_cpus(variants) {
-            _ = writeln!(
+            _ = write!(
                 text,
-                "\nOthers kept {median:.2} CPUs busy, at most {max:.2}."
+                "\nOthers kept {median:.2} CPUs busy, at most {max:.2}. "
             );
+        } else {
+            text.push('\n');
         }
+        text + &made + "\n"
+    });
+    let overview = overview(cli, report).map(|overview| format!("{overview}\n{made}\n"));
+    overview.into_iter().chain(tables).collect()
+}
+
+/// The medians of all closed loops on one page, if there are several.
+fn overview(cli: &Cli, report: &Report) -> Option<String> {
+    let closed = |workload: &Workload| workload.shape == Shape::Closed;
+    let workloads: Vec<_> = cli.workloads().into_iter().filter(closed).collect();
+    if workloads.len() < 2 {
+        return None;
     }
-    text
+    let latency = |workload: &Workload| workload.pinned;
+    let name = |workload: &Workload| match latency(workload) {
+        true => format!("{}, p50 µs", workload.letter),
+        false => workload.letter.to_string(),
+    };
+    let names: Vec<_> = workloads.iter().map(name).collect();
+    let mut lines = vec![["peer".to_owned()].into_iter().chain(names).collect()];
+    lines.extend(cli.peers.iter().map(|peer| {
+        let cells = workloads.iter().map(|workload| {
+            let figure = |figures: &Figures| match latency(workload) {
+                true => figures.p50_us,
+                false => figures.calls_per_s,
+            };
+            let show = if latency(workload) { tenths } else { scaled };
+            let median = |peer: &str| Some(report.spread(peer, &workload.name(), figure)?.median);
+            let value = median(peer.name())?;
+            let raw = median(BASELINE.name());
+            let ratio = raw.map(|raw| format!(" ({:.2})", value / raw));
+            Some(show(value) + &ratio.unwrap_or_default())
+        });
+        let name = peer.name().to_owned();
+        [name].into_iter().chain(cells.map(shown)).collect()
+    }));
+    let title = "### Overview: calls/s, and in brackets ÷ raw";
+    Some(format!("{title}\n\n{}", markdown(&lines)))
+}
+
+/// All that is known of the variants of a letter.
+fn table(cli: &Cli, report: &Report, variants: &[Workload]) -> String {
+    let extra = report.extra(variants);
+    let names = ["peer"].into_iter().chain(COLUMNS).chain(extra.clone());
+    let mut lines = vec![names.map(str::to_owned).collect::<Vec<_>>()];
+    for workload in variants {
+        let entrants = Entrant::of(cli, workload).into_iter();
+        lines.extend(entrants.map(|entrant| line(report, entrant, workload, &extra)));
+    }
+    let used: Vec<_> = (0..lines[0].len())
+        .filter(|&column| lines[1..].iter().any(|line| line[column] != OPEN))
+        .collect();
+    let of_used = |line: &Vec<String>| used.iter().map(|&at| line[at].clone()).collect();
+    markdown(&lines.iter().map(of_used).collect::<Vec<_>>())
+}
+
+/// The first line is the names of the columns.
+fn markdown(lines: &[Vec<String>]) -> String {
+    let line = |cells: &Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text: Vec<_> = lines.iter().map(line).collect();
+    let columns = lines.first().map_or(0, Vec::len);
+    text.insert(
+        1,
+        format!("|---{}|\n", "|--:".repeat(columns.saturating_sub(1))),
+    );
+    text.concat()
 }
 
 /// The cells of one line: who, `COLUMNS`, and what only this workload has.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{echo, spawn};
+use super::spawn;
 use crate::Error;
 use crate::harness::probe::{Meter, Phase, Probe};
 use crate::peers::Caller;
@@ -73,7 +73,7 @@ async fn call<C: Caller>(
         if !wanted() {
             break;
         }
-        echo(&mut caller, &message).await?;
+        caller.echo(&message).await?;
         meter.add(1);
     }
     Ok(())
@@ -133,7 +133,7 @@ async fn forward(
         if read == 0 {
             return Ok(());
         }
-        probe.count_wire_bytes(read);
+        probe.count_bytes(read);
         to.write_all(&chunk[..read]).await?;
     }
 }

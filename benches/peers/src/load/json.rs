@@ -1,7 +1,6 @@
 //! Calls with JSON in their bodies, as a service between programs in several languages has them.
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::Error;
 use crate::harness::probe::Meter;
@@ -9,15 +8,11 @@ use crate::order::{Order, Receipt};
 use crate::peers::Caller;
 
 /// Writes an order, calls, reads the receipt.
-pub(super) async fn run<C: Caller>(
-    mut caller: C,
-    meter: Meter,
-    sample_every: u64,
-) -> Result<(), Error> {
+pub(super) async fn run<C: Caller>(mut caller: C, mut meter: Meter) -> Result<(), Error> {
     let mut order = Order::example();
     loop {
         order.id += 1;
-        let began = Instant::now();
+        let began = meter.begin();
         let reply = caller
             .call(&Bytes::from(serde_json::to_vec(&order)?))
             .await?;
@@ -25,9 +20,6 @@ pub(super) async fn run<C: Caller>(
         if receipt.id != order.id {
             return Err(format!("order {} was answered with {receipt:?}", order.id).into());
         }
-        if order.id.is_multiple_of(sample_every) {
-            meter.record(began.elapsed(), 1);
-        }
-        meter.add(1);
+        meter.end(began);
     }
 }

@@ -47,21 +47,22 @@ async fn connect<P: Peer>(
     let payload = Bytes::from(vec![0x5a; workload.payload]);
     let first = connection * workload.callers;
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
-    let sample = workload.sample_every();
     match workload.shape {
         Shape::Closed => {
             for meter in meters {
-                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+                let (caller, payload) = (caller.clone(), payload.clone());
+                spawn(closed::run_while(caller, payload, meter, || true));
             }
         }
         Shape::Idle => {
-            echo(&mut caller, &payload).await?;
+            caller.echo(&payload).await?;
             // Dropping the last handle would close the connection.
             std::mem::forget(caller);
         }
         Shape::Beside => {
             for meter in meters {
-                spawn(closed::run(caller.clone(), payload.clone(), meter, sample));
+                let (caller, payload) = (caller.clone(), payload.clone());
+                spawn(open::steadily(caller, payload, meter, beside::CALLS_PER_S));
             }
             spawn(beside::transfer(caller, probe));
         }
@@ -76,7 +77,7 @@ async fn connect<P: Peer>(
         }
         Shape::Json => {
             for meter in meters {
-                spawn(json::run(caller.clone(), meter, sample));
+                spawn(json::run(caller.clone(), meter));
             }
         }
         Shape::OneWay => {
@@ -86,28 +87,18 @@ async fn connect<P: Peer>(
         }
         Shape::Typed(format) => {
             let counted = P::connect(bytes::proxy(addr, probe).await?).await?;
-            for meter in meters {
+            for mut meter in meters {
                 let (caller, counted) = (caller.clone(), counted.clone());
-                let at_once = || probe.phase() == Phase::First;
+                let uncounted = || probe.phase() == Phase::First;
                 spawn(async move {
-                    typed::run_while(caller, format, &meter, sample, at_once).await?;
-                    typed::run_while(counted, format, &meter, sample, || true).await
+                    typed::run_while(caller, format, &mut meter, uncounted).await?;
+                    typed::run_while(counted, format, &mut meter, || true).await
                 });
             }
         }
         Shape::Stack => return Err("a stack has no connection".into()),
     }
     Ok(())
-}
-
-/// One call, whose answer has the length of an echo.
-async fn echo<C: Caller>(caller: &mut C, payload: &Bytes) -> Result<(), Error> {
-    let reply = caller.call(payload).await?;
-    if reply.as_ref().len() == payload.len() {
-        Ok(())
-    } else {
-        Err("not an echo".into())
-    }
 }
 
 /// A caller that fails ends the process: a run in which some callers are gone is no measurement.

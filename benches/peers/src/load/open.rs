@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{closed, echo, spawn};
+use super::{closed, spawn};
 use crate::Error;
 use crate::harness::probe::{Meter, Phase, Probe};
 use crate::peers::Caller;
@@ -30,61 +30,82 @@ pub(super) async fn run<C: Caller>(
     let callers: Vec<_> = (0..workload.callers)
         .map(|index| {
             let (caller, payload) = (caller.clone(), payload.clone());
-            let (meter, sample) = (probe.meter(index), workload.sample_every());
-            let closed = move || probe.phase() == Phase::First;
-            tokio::spawn(closed::run_while(caller, payload, meter, sample, closed))
+            let at_peak = move || probe.phase() == Phase::First;
+            tokio::spawn(closed::run_while(
+                caller,
+                payload,
+                probe.meter(index),
+                at_peak,
+            ))
         })
         .collect();
     for caller in callers {
         caller.await??;
     }
 
-    let began = Instant::now();
-    let ticks = ticks(began);
-    for index in 0..workload.callers {
-        let schedule = Schedule {
-            began,
-            ticks: ticks.clone(),
-            share: 1.0 / workload.callers as f64,
-            owed: index as f64 / workload.callers as f64,
+    let share = TICK.as_secs_f64() / workload.callers as f64;
+    let due = move || {
+        let part = match probe.phase() {
+            Phase::First | Phase::Second => 0.5,
+            Phase::Third => 0.8,
         };
-        spawn(schedule.run(caller.clone(), payload.clone(), probe, probe.meter(index)));
+        probe.peak() * part * share
+    };
+    let clock = Clock::start();
+    for index in 0..workload.callers {
+        // Every caller starts with another part of a call, so that not all are due at once.
+        let owed = index as f64 / workload.callers as f64;
+        let (clock, caller, payload) = (clock.clone(), caller.clone(), payload.clone());
+        spawn(clock.run(caller, payload, probe.meter(index), owed, due));
     }
     Ok(())
 }
 
-/// Which calls of one caller fall due when.
-struct Schedule {
-    began: Instant,
-    ticks: watch::Receiver<u32>,
-    /// This caller's part of all calls.
-    share: f64,
-    /// Calls due, in parts of one. Every caller starts with another part, so that not all are due at once.
-    owed: f64,
+/// One caller, with so many calls per second.
+pub(super) async fn steadily<C: Caller>(
+    caller: C,
+    payload: Bytes,
+    meter: Meter,
+    calls_per_s: f64,
+) -> Result<(), Error> {
+    let due = move || calls_per_s * TICK.as_secs_f64();
+    Clock::start().run(caller, payload, meter, 0.0, due).await
 }
 
-impl Schedule {
+/// Says when calls fall due.
+#[derive(Clone)]
+struct Clock {
+    began: Instant,
+    ticks: watch::Receiver<u32>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let began = Instant::now();
+        Self {
+            began,
+            ticks: ticks(began),
+        }
+    }
+
+    /// Makes the calls of one caller: `owed` are due, and `due` more with each tick, both in parts of a call.
     async fn run<C: Caller>(
         mut self,
         mut caller: C,
         payload: Bytes,
-        probe: &'static Probe,
         meter: Meter,
+        mut owed: f64,
+        due: impl Fn() -> f64 + Send,
     ) -> Result<(), Error> {
         let mut done = 0;
         loop {
             self.ticks.changed().await?;
             let now = *self.ticks.borrow_and_update();
             for tick in done + 1..=now {
-                let part = if probe.phase() < Phase::Third {
-                    0.5
-                } else {
-                    0.8
-                };
-                self.owed += probe.peak() * part * TICK.as_secs_f64() * self.share;
-                while self.owed >= 1.0 {
-                    self.owed -= 1.0;
-                    echo(&mut caller, &payload).await?;
+                owed += due();
+                while owed >= 1.0 {
+                    owed -= 1.0;
+                    caller.echo(&payload).await?;
                     meter.record((self.began + TICK * tick).elapsed(), 1);
                     meter.add(1);
                 }

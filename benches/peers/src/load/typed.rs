@@ -1,7 +1,5 @@
 //! Calls that carry a value, which the peer's codec writes and reads on both sides.
 
-use tokio::time::Instant;
-
 use crate::Error;
 use crate::harness::probe::Meter;
 use crate::order::Order;
@@ -12,15 +10,14 @@ use crate::workload::Format;
 pub(super) async fn run_while<C: Caller>(
     mut caller: C,
     format: Format,
-    meter: &Meter,
-    sample_every: u64,
+    meter: &mut Meter,
     wanted: impl Fn() -> bool + Send,
 ) -> Result<(), Error> {
     let example = Order::example();
     let mut id = 0;
     while wanted() {
         id += 1;
-        let began = Instant::now();
+        let began = meter.begin();
         // Made anew for each call, for every peer: some take it away and some only look at it.
         let mut order = example.clone();
         order.id = id;
@@ -28,10 +25,7 @@ pub(super) async fn run_while<C: Caller>(
         if answer.id != id || answer.lines.len() != example.lines.len() {
             return Err(format!("order {id} came back as {answer:?}").into());
         }
-        if id.is_multiple_of(sample_every) {
-            meter.record(began.elapsed(), 1);
-        }
-        meter.add(1);
+        meter.end(began);
     }
     Ok(())
 }

@@ -121,6 +121,18 @@ pub(crate) trait Caller: Clone + Send + 'static {
     /// Sends `payload` and waits for the answer.
     fn call(&mut self, payload: &Bytes) -> impl Future<Output = Result<Self::Reply, Error>> + Send;
 
+    /// Sends `payload` and waits for an answer that has the length of an echo.
+    fn echo(&mut self, payload: &Bytes) -> impl Future<Output = Result<(), Error>> + Send {
+        async {
+            let reply = self.call(payload).await?;
+            if reply.as_ref().len() == payload.len() {
+                Ok(())
+            } else {
+                Err("not an echo".into())
+            }
+        }
+    }
+
     /// Sends a message that has no answer. False if there is no room for it now.
     fn notify(&mut self, _payload: &Bytes) -> impl Future<Output = Result<bool, Error>> + Send {
         std::future::ready(Err("this peer has no messages without an answer".into()))
@@ -143,7 +155,7 @@ pub(crate) trait Caller: Clone + Send + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send {
         let calls = (0..count).map(|_| {
             let mut caller = self.clone();
-            async move { caller.call(payload).await.map(drop) }
+            async move { caller.echo(payload).await }
         });
         calls.collect::<FuturesUnordered<_>>().try_collect()
     }

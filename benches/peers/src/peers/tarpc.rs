@@ -1,6 +1,7 @@
-//! tarpc as its README uses it: its TCP transport with bincode, a spawn per request, default limits.
+//! tarpc as its README uses it: its TCP transport with bincode, and a spawn per request.
 //!
-//! Only the longest frame is raised, to what the workloads need, and Nagle is off, as for everybody here.
+//! Nagle is off, as for everybody here, and limits are raised to what the workloads need: the longest frame, and the
+//! calls at once. With the default room for 100 and 1000 of those, C and D would measure how callers wait for it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tarpc::serde_transport::{self, Transport};
-use tarpc::server::{BaseChannel, Channel};
+use tarpc::server::{self, BaseChannel, Channel};
 use tarpc::tokio_serde::formats::Bincode;
 use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context};
@@ -22,6 +23,9 @@ use crate::workload::Format;
 
 /// What surrounds a body in a frame.
 const ENVELOPE: usize = 1024;
+
+/// More calls than any workload has at once on a connection.
+const ROOM: usize = 8192;
 
 /// The peer `tarpc`.
 #[derive(Debug)]
@@ -52,8 +56,11 @@ impl Peer for Tarpc {
     async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
-            let requests =
-                BaseChannel::with_defaults(transport(stream)?).execute(Server(handler).serve());
+            let config = server::Config {
+                pending_response_buffer: ROOM,
+            };
+            let channel = BaseChannel::new(config, transport(stream)?);
+            let requests = channel.execute(Server(handler).serve());
             tokio::spawn(requests.for_each(|request| async move {
                 tokio::spawn(request);
             }));
@@ -62,7 +69,10 @@ impl Peer for Tarpc {
 
     async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
         let stream = TcpStream::connect(addr).await?;
-        Ok(EchoClient::new(client::Config::default(), transport(stream)?).spawn())
+        let mut config = client::Config::default();
+        config.max_in_flight_requests = ROOM;
+        config.pending_request_buffer = ROOM;
+        Ok(EchoClient::new(config, transport(stream)?).spawn())
     }
 }
 
@@ -70,7 +80,7 @@ impl Caller for EchoClient {
     type Reply = Bytes;
 
     async fn call(&mut self, payload: &Bytes) -> Result<Bytes, Error> {
-        Ok(self.echo(context::current(), payload.clone()).await?)
+        Ok(EchoClient::echo(self, context::current(), payload.clone()).await?)
     }
 
     async fn exchange(&mut self, order: Order, _: Format) -> Result<Order, Error> {
