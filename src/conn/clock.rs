@@ -25,7 +25,8 @@ impl Tick {
 
     /// This much later, rounded up.
     pub(crate) fn after(self, wait: Duration) -> Self {
-        let wait = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        let rest = u64::from(wait.subsec_micros().div_ceil(1000));
+        let wait = wait.as_secs().saturating_mul(1000).saturating_add(rest);
         Self(self.0.saturating_add(wait))
     }
 }
@@ -37,8 +38,9 @@ impl Clock {
 
     /// The tick that `now` is in.
     pub(crate) fn tick(&self, now: Instant) -> Tick {
-        let elapsed = now.saturating_duration_since(self.origin).as_millis();
-        Tick(u64::try_from(elapsed).unwrap_or(u64::MAX))
+        let elapsed = now.saturating_duration_since(self.origin);
+        let rest = u64::from(elapsed.subsec_millis());
+        Tick(elapsed.as_secs().saturating_mul(1000).saturating_add(rest))
     }
 
     /// The first tick that does not begin before `deadline`: reaching it is never early.

@@ -2,7 +2,10 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -22,9 +25,12 @@ pub(super) enum Recipient {
 }
 
 /// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
-/// needs no lock that others want.
+/// needs no lock that others want. When its result was taken it is empty again.
 #[derive(Debug, Default)]
-pub(super) struct Mailbox(Mutex<Mail>);
+pub(super) struct Mailbox {
+    mail: Mutex<Mail>,
+    closed: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 enum Mail {
@@ -62,9 +68,10 @@ impl From<(&Arc<Tray>, u32)> for Recipient {
 }
 
 impl Mailbox {
-    /// Empties it, for another call.
-    pub(super) fn reset(&mut self) {
-        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Mail::Empty;
+    /// Whether its call was given up, so that it can serve no other.
+    pub(super) fn is_closed(&self) -> bool {
+        // Relaxed: who asks knows that nobody else has it any more.
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The result, or a promise to wake whoever waits for it.
@@ -80,7 +87,7 @@ impl Mailbox {
             }
             Mail::Here(_) | Mail::Closed => {}
         }
-        match mem::replace(&mut *mail, Mail::Closed) {
+        match mem::take(&mut *mail) {
             Mail::Here(result) => Poll::Ready(result),
             _ => unreachable!("a mailbox is closed by the one who polls it"),
         }
@@ -102,11 +109,12 @@ impl Mailbox {
 
     /// Nobody waits any more. Whether the result had not come.
     pub(super) fn close(&self) -> bool {
+        self.closed.store(true, Ordering::Relaxed);
         let old = mem::replace(&mut *self.lock(), Mail::Closed);
         matches!(old, Mail::Empty | Mail::Waited(_))
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

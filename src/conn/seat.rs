@@ -1,6 +1,9 @@
 //! What one caller needs to wait.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{Ordering, fence},
+};
 
 use super::{mailbox::Mailbox, shared::Shared};
 
@@ -22,19 +25,18 @@ impl Seat {
 
     /// The `spare` seat if nobody sits in it, else a new one, which is then kept for the next time.
     pub(super) fn take(spare: &mut Option<Arc<Self>>, shared: &Arc<Shared>) -> Arc<Self> {
-        if let Some(seat) = spare
-            && Arc::get_mut(seat).is_some_and(Self::reset)
-        {
-            return seat.clone();
+        match spare {
+            Some(seat) if seat.is_free() => seat.clone(),
+            spare => spare.insert(Arc::new(Self::new(shared.clone()))).clone(),
         }
-        spare.insert(Arc::new(Self::new(shared.clone()))).clone()
     }
 
-    /// Empties the mailbox, unless somebody may still put something in.
-    fn reset(&mut self) -> bool {
-        Arc::get_mut(&mut self.mailbox)
-            .map(Mailbox::reset)
-            .is_some()
+    /// Whether another call can wait here: nobody else knows of it, and the last call was not given up.
+    fn is_free(self: &Arc<Self>) -> bool {
+        let unknown = Arc::strong_count(self) == 1 && Arc::strong_count(&self.mailbox) == 1;
+        // What the others did before they let go of it is seen below. Each new reference is made of this one.
+        fence(Ordering::Acquire);
+        unknown && !self.mailbox.is_closed()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

@@ -153,24 +153,27 @@ impl Shared {
         mailbox: &Arc<Mailbox>,
     ) -> Result<Key, Error> {
         self.compress(request.body_mut());
-        let cx = request.cx();
-        // The start of the call would not do: since then it may have waited in a layer above.
-        let now = (cx.deadline().is_some() || self.ages).then(Instant::now);
-        if cx.deadline() <= now && cx.deadline().is_some() {
-            self.outbox().stats_mut().calls.count(Err(Kind::Timeout));
-            return Err(Error::new(
-                Kind::Timeout,
-                "the deadline had passed before the call began",
-            ));
-        }
+        let deadline = request.cx().deadline();
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
+        // The start of the call would not do: since then it may have waited in a layer above.
+        let now = (deadline.is_some() || self.ages).then(|| outbox.now());
+        if deadline.is_some() && deadline <= now {
+            outbox.stats_mut().calls.count(Err(Kind::Timeout));
+            drop(outbox);
+            let text = "the deadline had passed before the call began";
+            return Err(Error::new(Kind::Timeout, text));
+        }
         let result = match outbox.call(&request, now, mailbox) {
             Ok(None) => outbox.wait(Box::new(request), now, mailbox, &mut leavings),
             Ok(Some(key)) => Ok(key),
             Err(error) => Err(error),
         };
-        leavings.wake(outbox.rouse());
+        let driver = outbox.rouse();
+        if driver.is_some() {
+            outbox.set_now(now);
+        }
+        leavings.wake(driver);
         result
     }
 

@@ -92,6 +92,7 @@ where
         }
         if !outbox.has_output() {
             if self.gather.before(answered) {
+                outbox.set_now(Some(self.now));
                 return Ok(true);
             }
             self.sleep(outbox, true);
@@ -106,6 +107,7 @@ where
             handlers: self.serving.running(),
         };
         if self.gather.more(outbox.output_len(), company) {
+            outbox.set_now(Some(self.now));
             return Ok(true);
         }
         self.gather.taken();

@@ -22,6 +22,8 @@ mod output;
 
 use std::{collections::VecDeque, task::Waker};
 
+use tokio::time::Instant;
+
 pub(super) use self::answers::check;
 use self::lengths::Lengths;
 use super::{
@@ -68,6 +70,8 @@ pub(super) struct Outbox {
     driver: Option<Waker>,
     /// Whether the driver waits for output.
     asleep: bool,
+    /// The time, while the driver is about to look: who comes until then need not ask the clock again.
+    now: Option<Instant>,
     /// When the driver looks at deadlines next.
     armed: Tick,
     stats: Stats,
@@ -140,6 +144,7 @@ impl Outbox {
             finished: Vec::new(),
             driver: None,
             asleep: false,
+            now: None,
             armed: Tick::NEVER,
             stats: Stats::default(),
         }
@@ -217,6 +222,17 @@ impl Outbox {
     pub(super) fn sleep(&mut self, asleep: bool, armed: Tick) {
         self.asleep = asleep;
         self.armed = armed;
+        self.now = None;
+    }
+
+    /// The time, as of the driver's last turn if the next is about to come.
+    pub(super) fn now(&self) -> Instant {
+        self.now.unwrap_or_else(Instant::now)
+    }
+
+    /// Says what the time is, until the driver looks: it is about to.
+    pub(super) fn set_now(&mut self, now: Option<Instant>) {
+        self.now = now;
     }
 
     /// The driver, if there is now something that it waits for: output, or a deadline before the one that it
