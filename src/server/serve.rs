@@ -44,7 +44,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// Serves each connection by a service of its own, which `make` makes when it is accepted, with nothing around it.
     ///
     /// Where it fails, the client is told the error and refused. It has
-    /// [`handshake_timeout`](Options::handshake_timeout) for it, and holds nobody else up.
+    /// [`handshake_timeout`](crate::Options::handshake_timeout) for it, and holds nobody else up.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), steeple::Error> {
