@@ -91,7 +91,7 @@ mod typed;
 pub use self::{
     batch::{Batch, Run},
     builder::ClientBuilder,
-    call::{Call, CallFuture},
+    call::Call,
     channel::Channel,
     connector::{Connecting, Connector},
     endpoints::Endpoints,

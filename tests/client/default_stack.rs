@@ -83,7 +83,7 @@ async fn a_lazy_client_dials_once_for_all_its_clones() {
 async fn a_call_waits_for_a_server_that_comes_later() {
     let network = MemNetwork::new(1);
     let mut client = builder(&network).connect_lazy("mem://server").unwrap();
-    let mut call = task::spawn(client.call::<String>("echo", "x").into_future());
+    let mut call = task::spawn(client.call::<String>("echo", "x"));
     assert_pending!(call.poll());
     tokio::time::sleep(Duration::from_secs(5)).await;
     serve(&network, &Probe::default());
@@ -103,7 +103,7 @@ async fn a_call_without_a_server_ends_at_its_deadline_with_the_last_dial_error()
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 3);
     assert_eq!(
         (error.kind(), error.execution()),
@@ -130,7 +130,7 @@ async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
         .unwrap();
 
     let begun = Instant::now();
-    let error = soon(client.call::<()>("never", "").into_future())
+    let error = soon(client.call::<()>("never", ""))
         .await
         .unwrap_err();
     assert_eq!(
@@ -138,7 +138,7 @@ async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
         (Kind::Timeout, 20)
     );
     let begun = Instant::now();
-    soon(brief.call::<()>("never", "").into_future())
+    soon(brief.call::<()>("never", ""))
         .await
         .unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 5);
@@ -146,9 +146,9 @@ async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
     let call = brief
         .call::<()>("never", "")
         .timeout(Duration::from_secs(60));
-    soon(call.into_future()).await.unwrap_err();
+    soon(call).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 60);
-    let mut call = task::spawn(patient.call::<()>("never", "").into_future());
+    let mut call = task::spawn(patient.call::<()>("never", ""));
     assert_pending!(call.poll());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_pending!(call.poll());
@@ -160,12 +160,12 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     let mut client = builder(&network).connect_lazy("mem://server").unwrap();
     let begun = Instant::now();
     for _ in 0..3 {
-        let error = client.call::<()>("echo", "").fail_fast().await.unwrap_err();
+        let error = client.call::<()>("echo", "").fail_fast(true).await.unwrap_err();
         assert_eq!(error.to_string(), "mem://server cannot be reached");
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
     let mut hasty = builder(&network)
-        .fail_fast()
+        .fail_fast(true)
         .connect_lazy("mem://server")
         .unwrap();
     hasty.call::<()>("echo", "").await.unwrap_err();
@@ -190,7 +190,7 @@ async fn a_lost_connection_is_dialled_again() {
     settle().await;
     for client in [&mut client, &mut other] {
         assert_eq!(
-            soon(client.call::<String>("echo", "x").into_future())
+            soon(client.call::<String>("echo", "x"))
                 .await
                 .unwrap(),
             "x"
@@ -211,7 +211,7 @@ async fn a_server_that_drains_is_left_before_it_is_gone() {
     settle().await;
     serve(&network, &probe);
     assert_eq!(
-        soon(client.call::<String>("echo", "y").into_future())
+        soon(client.call::<String>("echo", "y"))
             .await
             .unwrap(),
         "y"
@@ -278,7 +278,7 @@ async fn a_batch_waits_for_the_connection_and_has_the_deadline_of_a_call() {
     let fast = batch.call::<String>("echo", "x").unwrap();
     let slow = batch.call::<()>("never", "").unwrap();
     let begun = Instant::now();
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     tokio::time::sleep(Duration::from_secs(2)).await;
     serve(&network, &Probe::default());
     soon(run).await.unwrap().unwrap();
@@ -300,7 +300,7 @@ async fn a_batch_without_a_server_is_refused_at_its_deadline() {
         .batch();
     let item = batch.call::<()>("echo", "").unwrap();
     let run = batch.run().timeout(Duration::from_secs(1));
-    let error = soon(run.into_future()).await.unwrap_err();
+    let error = soon(run).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert_eq!(item.take().unwrap_err().execution(), Execution::NotSent);
 }
@@ -318,7 +318,7 @@ async fn a_server_that_is_away_is_dialled_ever_less_and_by_nobody_after_the_clie
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    soon(call.into_future()).await.unwrap_err();
+    soon(call).await.unwrap_err();
     let last = dials.load(Ordering::SeqCst);
     assert!((8..=20).contains(&last), "{last} dials in three seconds");
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -343,7 +343,7 @@ async fn a_connector_that_panics_has_failed_to_dial() {
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert!(error.is_timeout());
     let source = error.source().unwrap().to_string();
     assert_eq!(source, "the connector panicked");
@@ -392,7 +392,7 @@ async fn a_client_of_several_servers_outlives_any_of_them() {
         }
         batch.run().await.unwrap();
         assert_eq!(item.take().unwrap(), "y");
-        let answer = client.call::<String>("echo", "x").fail_fast().await;
+        let answer = client.call::<String>("echo", "x").fail_fast(true).await;
         assert_eq!(answer.unwrap(), "x");
     }
     let states: Vec<_> = client.service().replicas().endpoints();
@@ -431,7 +431,7 @@ async fn a_call_that_fails_fast_waits_for_the_dial_after_a_loss() {
     soon(first.close()).await;
     serve(&network, &probe);
     settle().await;
-    let answer = client.call::<String>("echo", "x").fail_fast().await;
+    let answer = client.call::<String>("echo", "x").fail_fast(true).await;
     assert_eq!(answer.unwrap(), "x");
 }
 
@@ -467,7 +467,7 @@ async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
         let call = client
             .call::<()>(method, "")
             .timeout(Duration::from_secs(3));
-        let error = soon(call.idempotent(true).into_future()).await.unwrap_err();
+        let error = soon(call.idempotent(true)).await.unwrap_err();
         let late = begun.elapsed().saturating_sub(Duration::from_secs(3));
         assert!(late < Duration::from_millis(4), "{late:?} late: {error}");
         error
@@ -491,7 +491,7 @@ async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
     let mut client = builder.connect("mem://busy").await.unwrap();
     let begun = Instant::now();
     let call = client.call::<()>("put", "").timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
