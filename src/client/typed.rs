@@ -107,6 +107,10 @@ where
     /// What the answer is taken as is inferred, or named: `client.call::<i32>("Arith.Add", &(2, 3))`. For a
     /// method that answers nothing it is `let () = client.call("Reset", &()).await?`.
     ///
+    /// Only the bytes travel, not their types. A literal without a type is an `i32`, and by the default codec a handler
+    /// of `(i64, i64)` cannot read two of these – or worse, one of `i64` reads them as one number. So write
+    /// `&(2i64, 3i64)` where the handler takes that, or call with a struct that both sides share.
+    ///
     /// Awaiting it gives the error of the stack, or [`Kind::Invalid`](crate::Kind::Invalid): not sent if the
     /// arguments cannot be encoded, executed if the answer cannot be decoded.
     pub fn call<T: Answer>(
