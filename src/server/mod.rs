@@ -194,6 +194,9 @@ impl Server {
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
+    /// As [`serve`](Self::serve).
     pub async fn run<E, S>(endpoint: E, service: S) -> Result<Stopped, Error>
     where
         E: TryInto<Endpoint>,

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::{
     Accepted, Phase, Server, ServerHandle, Stopped,
-    accepted::Clones,
+    accepted::{Clones, assert_serves},
     front::{Front, House},
     handle::Wish,
     stack::stack,
@@ -24,6 +24,10 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     ///
     /// An accept that fails is logged and counted, and accepting goes on after a second. Dropping the future
     /// ends all connections at once.
+    ///
+    /// # Panics
+    /// If `service` implements nothing: its readiness fails with [`Kind::Unimplemented`](crate::Kind::Unimplemented)
+    /// before any call, as that of an empty router does.
     pub async fn serve<S>(self, service: S) -> Stopped
     where
         S: RpcService + Clone + Send + 'static,
@@ -45,7 +49,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// nothing.
     ///
     /// # Panics
-    /// If called outside of a tokio runtime.
+    /// If called outside of a tokio runtime; or as [`serve`](Self::serve).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -60,10 +64,12 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn spawn<S>(self, service: S) -> ServerHandle
     where
         S: RpcService + Clone + Send + 'static,
     {
+        assert_serves(&service);
         let handle = self.handle();
         tokio::spawn(self.serve(service));
         handle
