@@ -27,7 +27,7 @@ async fn pay(codec: AnyCodec, cents: u32) -> Result<u32, Error> {
 async fn main() -> Result<(), Error> {
     let router = Router::new()
         .route("Pay", pay)
-        .route("Never", async || std::future::pending::<()>().await);
+        .route("Never", std::future::pending::<()>);
     let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
     let mut client = Client::connect(server.address()).await?;
 

@@ -144,7 +144,7 @@ fn router(stock: Stock) -> Router {
         .route("Checksum", checksum.blocking())
         .route("Twice", (|n: u32| 2 * n).spawned())
         .nest("Shop", shop)
-        .fallback(async |request: Request| -> Result<(), Error> {
+        .fallback(|request: Request| -> Result<(), Error> {
             let text = format!("there is no {}; try Ping", request.method());
             Err(Error::new(Kind::Unimplemented, text))
         })

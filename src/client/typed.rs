@@ -40,7 +40,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// // A test needs no server, and no connection.
-/// let echo = service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
+/// let echo = service_fn(|request: Request| async move { Ok::<_, Error>(Response::new(request.into_body())) });
 /// let stack = ServiceBuilder::new().concurrency_limit(10).service(echo);
 /// let mut client = Client::new(stack);
 /// let answer: String = client.call("Echo", "hello").await?;

@@ -135,7 +135,7 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let echo = service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
+/// let echo = service_fn(|request: Request| async move { Ok::<_, Error>(Response::new(request.into_body())) });
 /// let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(echo);
 ///
 /// let mut channel = Channel::connect(server.address()).await?;
