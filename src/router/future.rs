@@ -56,8 +56,10 @@ struct Call {
 /// in the runtime's queue is empty.
 struct Blocking {
     handler: JoinHandle<Result<Response, Error>>,
-    call: Arc<Mutex<Option<(Call, Option<Turn>)>>>,
+    call: Arc<Mutex<Option<Unbegun>>>,
 }
+
+type Unbegun = (Call, Option<Turn>);
 
 impl RouteFuture {
     pub(super) fn new(target: &Target, request: Request) -> Self {
