@@ -8,7 +8,7 @@ use std::{
 
 use tower_service::Service;
 
-use crate::{Address, Error, Extensions, conn::RpcService};
+use crate::{Address, Error, Extensions, Kind, conn::RpcService};
 
 /// A client that was accepted and has said nothing yet: what a service of its own is made for, by
 /// [`serve_with`](super::Server::serve_with).
@@ -29,15 +29,15 @@ pub(super) struct Clones<S>(Option<S>);
 
 impl<S: RpcService + Clone> Clones<S> {
     /// # Panics
-    /// If the service says that it can never serve.
+    /// If the service says that it implements nothing.
     pub(super) fn new(service: S) -> Self {
         assert_serves(&service);
         Self(Some(service))
     }
 }
 
-/// Panics if a service fails before it was asked for anything, as a router without a route does: by tower's contract
-/// it is of no use from then on.
+/// Panics if a service says before any call that it is [unimplemented](Kind::Unimplemented), as a router without a route
+/// does, also under layers. What else its readiness fails of may pass.
 #[track_caller]
 pub(super) fn assert_serves<S: RpcService + Clone>(service: &S) {
     let ready = service
@@ -45,7 +45,8 @@ pub(super) fn assert_serves<S: RpcService + Clone>(service: &S) {
         .poll_ready(&mut Context::from_waker(Waker::noop()));
     if let Poll::Ready(Err(error)) = ready {
         let error: Error = error.into();
-        panic!("this service cannot be served: {error}");
+        let is_empty = error.kind() == Kind::Unimplemented;
+        assert!(!is_empty, "this service cannot be served: {error}");
     }
 }
 
