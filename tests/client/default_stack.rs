@@ -130,17 +130,13 @@ async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
         .unwrap();
 
     let begun = Instant::now();
-    let error = soon(client.call::<()>("never", ""))
-        .await
-        .unwrap_err();
+    let error = soon(client.call::<()>("never", "")).await.unwrap_err();
     assert_eq!(
         (error.kind(), begun.elapsed().as_secs()),
         (Kind::Timeout, 20)
     );
     let begun = Instant::now();
-    soon(brief.call::<()>("never", ""))
-        .await
-        .unwrap_err();
+    soon(brief.call::<()>("never", "")).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 5);
     let begun = Instant::now();
     let call = brief
@@ -160,7 +156,11 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     let mut client = builder(&network).connect_lazy("mem://server").unwrap();
     let begun = Instant::now();
     for _ in 0..3 {
-        let error = client.call::<()>("echo", "").fail_fast(true).await.unwrap_err();
+        let error = client
+            .call::<()>("echo", "")
+            .fail_fast(true)
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "mem://server cannot be reached");
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
@@ -173,6 +173,26 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     serve(&network, &Probe::default());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let () = hasty.call("echo", "").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_undoes_what_its_client_sets() {
+    let network = MemNetwork::new(1);
+    let builder = builder(&network)
+        .fail_fast(true)
+        .timeout(Duration::from_secs(1));
+    let mut client = builder.connect_lazy("mem://server").unwrap();
+    let mut call = task::spawn(
+        client
+            .call::<String>("echo", "x")
+            .fail_fast(false)
+            .timeout(Duration::MAX),
+    );
+    assert_pending!(call.poll());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_pending!(call.poll());
+    serve(&network, &Probe::default());
+    assert_eq!(soon(call).await.unwrap(), "x");
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,12 +209,7 @@ async fn a_lost_connection_is_dialled_again() {
     let second = serve(&network, &probe);
     settle().await;
     for client in [&mut client, &mut other] {
-        assert_eq!(
-            soon(client.call::<String>("echo", "x"))
-                .await
-                .unwrap(),
-            "x"
-        );
+        assert_eq!(soon(client.call::<String>("echo", "x")).await.unwrap(), "x");
     }
     assert_eq!(second.stats().accepts, 1);
 }
@@ -210,12 +225,7 @@ async fn a_server_that_drains_is_left_before_it_is_gone() {
     let draining = tokio::spawn(async move { first.drain().await });
     settle().await;
     serve(&network, &probe);
-    assert_eq!(
-        soon(client.call::<String>("echo", "y"))
-            .await
-            .unwrap(),
-        "y"
-    );
+    assert_eq!(soon(client.call::<String>("echo", "y")).await.unwrap(), "y");
     probe.ring();
     assert_eq!(soon(slow).await.unwrap(), "x");
     soon(draining).await.unwrap();
