@@ -6,12 +6,10 @@ use steeple::{Channel, Client, Error, Router, Server};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
     let router = Router::new().route("Square", |n: u64| n * n);
-    let serving = tokio::spawn(server.serve(router));
+    let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
     // Over a connection of our own, which counts its writes; `Client::connect` is as good.
-    let channel = Channel::connect(handle.address()).await?;
+    let channel = Channel::connect(server.address()).await?;
     channel.handshaken().await?;
     let client = Client::new(channel);
 
@@ -41,7 +39,6 @@ async fn main() -> Result<(), Error> {
     for (n, item) in (0..).zip(items) {
         assert_eq!(item.take()?, n * n);
     }
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
+    server.drain().await;
     Ok(())
 }

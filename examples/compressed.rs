@@ -19,7 +19,7 @@ async fn main() -> Result<(), Error> {
         .await?
         .wrap(Compression::new());
     let handle = server.handle();
-    tokio::spawn(server.serve(service_fn(async |request: Request| {
+    tokio::spawn(server.serve(service_fn(|request: Request| async move {
         Ok::<_, Error>(Response::new(request.into_body()))
     })));
 

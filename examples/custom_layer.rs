@@ -56,15 +56,15 @@ where
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let (at_client, at_server) = (CountLayer::default(), CountLayer::default());
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
     let router = Router::new().route("Fail", |code: u16| match code {
         0 => Ok(()),
         _ => Err(Error::application(code, "as you wish")),
     });
-    let serving = tokio::spawn(server.serve(at_server.layer(router)));
+    let server = Server::bind("tcp://127.0.0.1:0")
+        .await?
+        .spawn(at_server.layer(router));
 
-    let connection = Client::connect(handle.address()).await?.into_service();
+    let connection = Client::connect(server.address()).await?.into_service();
     let mut client = Client::new(at_client.layer(connection));
     for code in [0, 7, 0u16] {
         let failed = client.call::<()>("Fail", &code).await.is_err();
@@ -76,7 +76,6 @@ async fn main() -> Result<(), Error> {
         println!("{side}: calls and failures {counts:?}");
         assert_eq!(counts["Fail"], (3, 1));
     }
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
+    server.drain().await;
     Ok(())
 }

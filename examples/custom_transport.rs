@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (dial, listener) = exchange();
     let server = Server::new(listener).wrap(challenge("open sesame"));
     let handle = server.handle();
-    tokio::spawn(server.serve(service_fn(async |request: Request| {
+    tokio::spawn(server.serve(service_fn(|request: Request| async move {
         Ok::<_, Error>(Response::new(request.into_body()))
     })));
 

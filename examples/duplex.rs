@@ -10,14 +10,13 @@ type Workers = Arc<Mutex<Vec<Peer>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let (workers, server) = (Workers::default(), Server::bind("tcp://127.0.0.1:0").await?);
-    let handle = server.handle();
+    let workers = Workers::default();
     let router = Router::new()
         .route("SignOn", sign_on)
         .with_state(workers.clone());
-    let serving = tokio::spawn(server.serve(router));
+    let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
 
-    let clients = [work(&handle, "Ada").await?, work(&handle, "Grace").await?];
+    let clients = [work(&server, "Ada").await?, work(&server, "Grace").await?];
     let at_work = workers.lock().unwrap().clone();
     assert_eq!(at_work.len(), clients.len());
     for (job, peer) in (1..=4u32).zip(at_work.iter().cycle()) {
@@ -33,8 +32,7 @@ async fn main() -> Result<(), Error> {
     for peer in at_work {
         peer.closed().await;
     }
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
+    server.drain().await;
     Ok(())
 }
 

@@ -25,13 +25,11 @@ async fn pay(codec: AnyCodec, cents: u32) -> Result<u32, Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
     let router = Router::new()
         .route("Pay", pay)
-        .route("Never", async || std::future::pending::<()>().await);
-    let serving = tokio::spawn(server.serve(router));
-    let mut client = Client::connect(handle.address()).await?;
+        .route("Never", std::future::pending::<()>);
+    let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
+    let mut client = Client::connect(server.address()).await?;
 
     // An application's error has a code, a text, and a value of one's own.
     let error = client.call::<u32>("Pay", &500u32).await.unwrap_err();
@@ -50,9 +48,8 @@ async fn main() -> Result<(), Error> {
         .await;
     tell(too_late, Kind::Timeout, Execution::MaybeExecuted);
 
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
-    let nobody = client.call::<u32>("Pay", &5u32).fail_fast().await;
+    server.drain().await;
+    let nobody = client.call::<u32>("Pay", &5u32).fail_fast(true).await;
     tell(nobody, Kind::Unreachable, Execution::NotSent);
     Ok(())
 }

@@ -144,7 +144,7 @@ fn router(stock: Stock) -> Router {
         .route("Checksum", checksum.blocking())
         .route("Twice", (|n: u32| 2 * n).spawned())
         .nest("Shop", shop)
-        .fallback(async |request: Request| -> Result<(), Error> {
+        .fallback(|request: Request| -> Result<(), Error> {
             let text = format!("there is no {}; try Ping", request.method());
             Err(Error::new(Kind::Unimplemented, text))
         })
@@ -155,17 +155,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stock = Stock::default();
     stock.lock().unwrap().insert("pear".into(), 3);
 
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
     let stack = ServiceBuilder::new()
         .map_request(|mut request: Request| {
             request.extensions_mut().insert(Region("north"));
             request
         })
         .service(router(stock.clone()));
-    let serving = tokio::spawn(server.serve(stack));
+    let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(stack);
 
-    let mut client = Client::connect(handle.address()).await?;
+    let mut client = Client::connect(server.address()).await?;
     let () = client.call("Ping", &()).await?;
     assert_eq!(client.call::<i64>("Add", &(40i64, 2i64)).await?, 42);
     let anonymous = client.call::<String>("Describe", &()).await;
@@ -198,7 +196,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}", client.call::<()>(method, args).await.unwrap_err());
     }
 
-    handle.drain().await;
-    serving.await?;
+    server.drain().await;
     Ok(())
 }

@@ -6,12 +6,10 @@ use steeple::{Client, Error, Router, Server};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
     let router = Router::new().route("Hello", hello);
-    let serving = tokio::spawn(server.serve(router));
+    let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
 
-    let mut client = Client::connect(handle.address()).await?;
+    let mut client = Client::connect(server.address()).await?;
     for name in ["world", ""] {
         let answer = client.call::<String>("Hello", name);
         match answer.timeout(Duration::from_secs(2)).await {
@@ -29,8 +27,7 @@ async fn main() -> Result<(), Error> {
         }
     }
 
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
+    server.drain().await;
     Ok(())
 }
 

@@ -9,9 +9,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = MemNetwork::new(1);
     network.link("client", "shouter").torn();
 
-    let server = Server::new(network.listen("shouter")?);
-    let handle = server.handle();
-    let serving = tokio::spawn(server.serve(router()));
+    let server = Server::new(network.listen("shouter")?).spawn(router());
 
     let connector = Connector::new().dialer(network.dialer("client"));
     let mut client = Client::builder()
@@ -22,8 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         shouted(client.call("Shout", "over a network").await)?,
         "OVER A NETWORK"
     );
-    handle.drain().await;
-    serving.await?;
+    server.drain().await;
 
     // A router is a service: without any network it answers a client too.
     let mut client = Client::new(router());

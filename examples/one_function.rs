@@ -4,17 +4,16 @@ use steeple::{Client, Error, Server, router::service};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let server = Server::bind("tcp://127.0.0.1:0").await?;
-    let handle = server.handle();
-    let serving = tokio::spawn(server.serve(service(shout)));
+    let server = Server::bind("tcp://127.0.0.1:0")
+        .await?
+        .spawn(service(shout));
 
-    let mut client = Client::connect(handle.address()).await?;
+    let mut client = Client::connect(server.address()).await?;
     let answer: String = client.call("", "hello").await?;
     println!("{answer}");
     assert_eq!(answer, "HELLO");
 
-    handle.drain().await;
-    serving.await.expect("the server does not panic");
+    server.drain().await;
     Ok(())
 }
 

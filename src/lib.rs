@@ -13,13 +13,12 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Error> {
 //! // The server is functions by name, under a layer.
-//! let server = Server::bind("tcp://127.0.0.1:0").await?;
-//! let handle = server.handle();
 //! let router = Router::new().route("Shout", |text: String| text.to_uppercase());
-//! tokio::spawn(server.serve(ServiceBuilder::new().concurrency_limit(100).service(router)));
+//! let service = ServiceBuilder::new().concurrency_limit(100).service(router);
+//! let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(service);
 //!
 //! // The client calls with values, over a stack that has what most want ...
-//! let mut client = Client::connect(handle.address()).await?;
+//! let mut client = Client::connect(server.address()).await?;
 //! let answer: String = client.call("Shout", "hello").timeout(Duration::from_secs(2)).await?;
 //! assert_eq!(answer, "HELLO");
 //!
@@ -30,11 +29,11 @@
 //!     .map_err(from_tower)
 //!     .load_shed()
 //!     .concurrency_limit(100)
-//!     .service(Channel::connect(handle.address()).await?);
+//!     .service(Channel::connect(server.address()).await?);
 //! let answer: String = Client::new(stack).call("Shout", "again").await?;
 //! assert_eq!(answer, "AGAIN");
 //!
-//! handle.drain().await;
+//! server.drain().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -126,6 +125,7 @@
 //! | a handler, polled where its request comes in | 20 µs, then it gets a task | [a policy for its route](router#where-a-handler-runs) |
 //! | handlers of a server, of all connections | 8192, others wait | [`Quota::max_handlers`](conn::Quota::max_handlers) |
 //! | requests that wait, of a connection | 8192 and 64 MiB, others are refused | [`Options::max_waiting`] |
+//! | requests that wait, of a server | 1 GiB, then those of connections that have many are refused | [`Quota::max_waiting`](conn::Quota::max_waiting) |
 //! | unsent answers, of a connection and of a server | 128 MiB and 1 GiB | [`Options::max_unsent`], [`Quota::max_unsent`](conn::Quota::max_unsent) |
 //! | bodies that are compressed | none | a `CompressionLayer` among the [layers], [`Body::set_compression`] |
 //! | compressed requests, plain, whose handlers run | 1 GiB of all connections | [`Quota::max_expanded`](conn::Quota::max_expanded) |

@@ -6,7 +6,7 @@ use steeple::{
     Batch, Body, Channel, Client, Connection, Connector, DefaultStack, Endpoint, Error, Item,
     Metadata, Options, Peer, Request, Response, ResponseFuture, Router, Server, ServerHandle,
     Started,
-    client::{Call, CallFuture, ClientBuilder, Connecting, DefaultFuture, Run},
+    client::{Call, ClientBuilder, Connecting, DefaultFuture, Run},
     codec::DefaultCodec,
     conn::{Builder, Unserved},
     router::{Route, RouteFuture, RouteService},
@@ -46,7 +46,6 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<RouteService>();
     send_sync::<Router>();
     send_sync::<ServerHandle>();
-    send_sync::<Run<Channel>>();
     send_sync::<Started<Rc<()>>>();
     send_sync::<TcpDialer>();
     send_sync::<TcpListener>();
@@ -63,7 +62,7 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<TlsServer>();
     send::<Handshake<TcpStream>>();
     send::<Call<'static, i32, DefaultStack, DefaultCodec>>();
-    send::<CallFuture<'static, i32, DefaultStack, DefaultCodec>>();
+    send::<Run<Channel>>();
     send::<Server>();
     send::<Connecting>();
     send::<DefaultFuture>();

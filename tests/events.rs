@@ -146,7 +146,7 @@ async fn what_happens_is_told_under_its_target() {
         .unwrap();
     let fail = async |client: &mut Client| {
         let answer = client.request::<()>(call("panic", ""));
-        soon(answer.into_future()).await.unwrap_err();
+        soon(answer).await.unwrap_err();
     };
     drop(channel);
     settle().await;

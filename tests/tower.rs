@@ -49,6 +49,26 @@ where
     Connector::new().connect_io(near, None)
 }
 
+#[tokio::test]
+async fn a_stack_keeps_its_map_err_whether_its_layers_box_errors_or_not() {
+    let limited = ServiceBuilder::new()
+        .map_err(from_tower)
+        .concurrency_limit(1)
+        .service_fn(async |_: Request| {
+            let error = Error::application(7, "no");
+            Err::<Response, _>(error)
+        });
+    let error = limited.oneshot(request("any")).await.unwrap_err();
+    assert_eq!(error.as_application().unwrap().code(), 7);
+    let shed = ServiceBuilder::new()
+        .map_err(from_tower)
+        .load_shed()
+        .concurrency_limit(1)
+        .service_fn(echo);
+    let answer = shed.oneshot(request("any")).await.unwrap();
+    assert_eq!(answer.body().as_bytes(), "x");
+}
+
 /// Sends again only what has not run, and at most ten times.
 #[derive(Clone)]
 struct Careful(usize);

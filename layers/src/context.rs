@@ -20,9 +20,12 @@ pub struct Context {
     attempt: u32,
     idempotent: bool,
     one_way: bool,
-    fail_fast: bool,
+    fail_fast: Option<bool>,
     independent: bool,
 }
+
+/// Never, as a time from now: far beyond any process, and within what every clock can count.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 impl Context {
     /// The context of a call to `method`: no deadline, first attempt, not idempotent.
@@ -63,9 +66,11 @@ impl Context {
 
     /// Sets the deadline to `timeout` after the [start](Self::start) of the call.
     ///
-    /// A `timeout` beyond what the clock can represent is no deadline.
+    /// One beyond what the clock can represent, such as [`Duration::MAX`], is 30 years: as good as none, but said, so
+    /// that no layer sets its default.
     pub fn set_timeout(&mut self, timeout: Duration) -> &mut Self {
-        self.deadline = self.start().checked_add(timeout);
+        let start = self.start();
+        self.deadline = start.checked_add(timeout).or(start.checked_add(FAR));
         self
     }
 
@@ -143,14 +148,19 @@ impl Context {
     }
 
     /// Whether the call fails where it would otherwise wait for a replica that cannot be reached. It still waits
-    /// for the first verdict of a dial that is under way.
+    /// for the first verdict of a dial that is under way. False unless said.
     pub fn is_fail_fast(&self) -> bool {
+        self.fail_fast.unwrap_or(false)
+    }
+
+    /// What was said of failing fast, if anything: where nothing was, a client may have a default.
+    pub fn fail_fast(&self) -> Option<bool> {
         self.fail_fast
     }
 
     /// Sets whether the call fails where it would otherwise wait for a replica that cannot be reached.
-    pub fn set_fail_fast(&mut self, fail_fast: bool) -> &mut Self {
-        self.fail_fast = fail_fast;
+    pub fn set_fail_fast(&mut self, fail_fast: impl Into<Option<bool>>) -> &mut Self {
+        self.fail_fast = fail_fast.into();
         self
     }
 
@@ -181,13 +191,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_timeout_counts_from_the_start_and_may_be_too_long_to_be_a_deadline() {
+    async fn a_timeout_counts_from_the_start_and_one_without_end_is_a_deadline_too() {
         let mut cx = Context::new("Echo");
         let start = cx.start();
         cx.set_timeout(Duration::from_secs(2));
         assert_eq!(cx.deadline(), Some(start + Duration::from_secs(2)));
         cx.set_timeout(Duration::MAX);
-        assert_eq!(cx.deadline(), None);
+        assert_eq!(cx.deadline(), Some(start + FAR));
     }
 
     #[tokio::test(start_paused = true)]

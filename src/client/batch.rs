@@ -3,18 +3,15 @@
 use std::{
     any::Any,
     fmt,
-    future::{IntoFuture, poll_fn},
+    future::{Future, poll_fn},
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
+    task::{self, Poll, Waker},
     time::Duration,
 };
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout_at},
-};
+use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
     Answer, Channel, DefaultStack, Item, Payload,
@@ -22,7 +19,7 @@ use super::{
     typed::ask_for,
 };
 use crate::{
-    Body, Codec, Error, Execution, Kind, Method, Options, Peer, Request,
+    Body, Codec, Context, Error, Execution, Kind, Method, Options, Peer, Request,
     codec::{Arena, DefaultCodec},
     conn::{CallResult, RpcService, Tray},
 };
@@ -69,20 +66,28 @@ struct Collected {
     begun: bool,
 }
 
-/// A batch that is to be run: set its deadline, then await it.
+/// A batch that is to be run: set its deadline, then await it. It is a future, and runs when it is first polled.
 ///
 /// Awaiting gives `Ok` when each item has its result, whichever that is, and an error if the batch was refused as a
 /// whole: no call of it was made, and its items have the same error. Dropping it cancels what is not answered;
 /// items that are keep their answers.
 #[must_use = "a batch is not run unless this is awaited"]
 pub struct Run<S> {
+    /// Until it runs.
+    plan: Option<Plan<S>>,
+    /// From then on.
+    running: Option<Running>,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// What is to be run.
+#[derive(Debug)]
+struct Plan<S> {
     service: S,
     collected: Collected,
     timeout: Option<Duration>,
 }
-
-/// A batch under way.
-type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// How long after the deadline calls that are made one by one are given up: after the connection below, which
 /// knows what was sent, has had two ticks of its clock to say so.
@@ -162,9 +167,12 @@ where
     pub fn run(&self) -> Run<S> {
         let mut inner = self.lock();
         Run {
-            service: inner.service.clone(),
-            collected: mem::take(&mut inner.collected),
-            timeout: None,
+            plan: Some(Plan {
+                service: inner.service.clone(),
+                collected: mem::take(&mut inner.collected),
+                timeout: None,
+            }),
+            running: None,
         }
     }
 
@@ -193,36 +201,45 @@ impl<S> Run<S> {
     /// default one, nothing over a bare [`Channel`]. When it passes, the items without an answer have
     /// [`Kind::Timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        if let Some(plan) = &mut self.plan {
+            plan.timeout = Some(timeout);
+        }
         self
     }
 }
 
-impl<S> IntoFuture for Run<S>
+impl<S> Future for Run<S>
 where
     S: RpcService + Send + 'static,
 {
     type Output = Result<(), Error>;
-    type IntoFuture = Running;
 
-    fn into_future(self) -> Running {
-        Box::pin(run(self))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        if let Some(plan) = self.plan.take() {
+            self.running = Some(Box::pin(run(plan)));
+        }
+        let running = self.running.as_mut();
+        running.expect("it runs, or has a plan").as_mut().poll(cx)
     }
 }
 
-async fn run<S: RpcService + Send + 'static>(run: Run<S>) -> Result<(), Error> {
-    let Run {
+// Nothing in it is pinned in place.
+impl<S> Unpin for Run<S> {}
+
+async fn run<S: RpcService + Send + 'static>(plan: Plan<S>) -> Result<(), Error> {
+    let Plan {
         mut service,
         mut collected,
         timeout,
-    } = run;
+    } = plan;
     let mut requests = mem::take(&mut collected.requests);
     if requests.is_empty() {
         return Ok(());
     }
     let tray = &collected.tray.clone();
     if let Some(timeout) = timeout {
-        let deadline = Instant::now().checked_add(timeout);
+        // One look at the clock for all of them.
+        let deadline = Context::default().set_timeout(timeout).deadline();
         for request in &mut requests {
             request.cx_mut().set_deadline(deadline);
         }
@@ -324,9 +341,10 @@ impl<S, C> fmt::Debug for Batch<S, C> {
 
 impl<S> fmt::Debug for Run<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan.as_ref();
         f.debug_struct("Run")
-            .field("len", &self.collected.requests.len())
-            .field("timeout", &self.timeout)
+            .field("len", &plan.map(|plan| plan.collected.requests.len()))
+            .field("timeout", &plan.map(|plan| plan.timeout))
             .finish_non_exhaustive()
     }
 }

@@ -108,10 +108,10 @@ impl<C, K> ClientBuilder<C, K> {
         self
     }
 
-    /// Lets all calls fail where they would wait for a replica that cannot be reached, as
-    /// [`Call::fail_fast`](super::Call::fail_fast). Default: they wait.
-    pub fn fail_fast(mut self) -> Self {
-        self.settings.fail_fast = true;
+    /// Whether calls that do not say fail where they would wait for a replica that cannot be reached, as
+    /// [`Call::fail_fast`](super::Call::fail_fast). Default: false, they wait.
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.settings.fail_fast = fail_fast;
         self
     }
 

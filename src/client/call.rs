@@ -1,9 +1,9 @@
-//! One call, before it is made and while it is awaited.
+//! One call: what it is before it is made, and while it is awaited.
 
 use std::{
     borrow::Cow,
     fmt,
-    future::{Future, IntoFuture},
+    future::{Future, poll_fn},
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -16,22 +16,15 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{Answer, Client, Started, issue::poll_once, typed::ask_for};
-use crate::{Body, Codec, Error, Execution, Request, Response, conn::RpcService};
-
-/// A call of a [`Client`] that is not made yet: set what it needs, then await it, or [`start`](Self::start) it.
-///
-/// Awaiting gives what was asked for, or the [`Error`]. Dropping it before it is answered cancels it.
-#[must_use = "a call does nothing unless it is awaited or started"]
-pub struct Call<'a, T, S, C> {
-    client: &'a mut Client<S, C>,
-    request: Result<Request<Body>, Error>,
-    answer: PhantomData<fn() -> T>,
-}
+use crate::{Body, Codec, Error, Execution, Kind, Request, Response, conn::RpcService};
 
 pin_project! {
-    /// The answer to a [`Call`] that is awaited. Dropping it cancels the call.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct CallFuture<'a, T, S, C>
+    /// A call of a [`Client`]: set what it needs, then await it, or [`start`](Self::start) it.
+    ///
+    /// It is the future of what was asked for, or of the [`Error`], and as lazy as futures are: the call is made
+    /// when it is first polled. Dropping it before it is answered cancels it.
+    #[must_use = "a call does nothing unless it is awaited or started"]
+    pub struct Call<'a, T, S, C>
     where
         S: Service<Request<Body>>,
     {
@@ -46,27 +39,40 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<'a, S, F> {
-        // There is no call: it could not be encoded.
+        // There will be no call: it could not be encoded.
         Failed { error: Option<Error> },
-        // The service is to get ready.
-        Readying { service: &'a mut S, request: Option<Request<Body>> },
+        // The call is not made; when it is polled, the service is to get ready for it.
+        Unmade { service: &'a mut S, request: Option<Request<Body>> },
         // The call was made.
         Answering { #[pin] future: F },
     }
 }
 
-impl<'a, T, S, C> Call<'a, T, S, C> {
+impl<'a, T, S, C> Call<'a, T, S, C>
+where
+    S: Service<Request<Body>>,
+{
     pub(super) fn new(client: &'a mut Client<S, C>, request: Result<Request<Body>, Error>) -> Self
     where
         C: Codec,
     {
-        let request = request.map(|mut request| {
-            ask_for(&client.codec, &mut request);
-            request
-        });
+        let Client { service, codec, .. } = client;
+        let mut one_way = false;
+        let state = match request {
+            Ok(mut request) => {
+                ask_for(codec, &mut request);
+                one_way = request.cx().is_one_way();
+                State::Unmade {
+                    service,
+                    request: Some(request),
+                }
+            }
+            Err(error) => State::Failed { error: Some(error) },
+        };
         Self {
-            client,
-            request,
+            state,
+            codec,
+            one_way,
             answer: PhantomData,
         }
     }
@@ -76,6 +82,7 @@ impl<'a, T, S, C> Call<'a, T, S, C> {
     /// [`Channel`](super::Channel).
     ///
     /// The connection keeps it, or a timeout layer. Over a service that knows neither it is not kept.
+    /// [`Duration::MAX`] is for as long as it takes, whatever the client's default.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|request| {
             request.cx_mut().set_timeout(timeout);
@@ -109,17 +116,21 @@ impl<'a, T, S, C> Call<'a, T, S, C> {
         })
     }
 
-    /// Fails at once where the call would otherwise wait for a replica that cannot be reached. Where that is not
-    /// known yet, since a first dial is under way, it waits for the verdict and no longer. Default: it waits, until
-    /// its deadline.
-    pub fn fail_fast(self) -> Self {
+    /// Whether to fail at once where the call would otherwise wait, until its deadline, for a replica that cannot be
+    /// reached. Where that is not known yet, since a first dial is under way, it waits for the verdict and no longer.
+    /// Default: false, unless [the client](super::ClientBuilder::fail_fast) says otherwise.
+    pub fn fail_fast(self, fail_fast: bool) -> Self {
         self.with(|request| {
-            request.cx_mut().set_fail_fast(true);
+            request.cx_mut().set_fail_fast(fail_fast);
         })
     }
 
     fn with(mut self, set: impl FnOnce(&mut Request<Body>)) -> Self {
-        if let Ok(request) = &mut self.request {
+        if let State::Unmade {
+            request: Some(request),
+            ..
+        } = &mut self.state
+        {
             set(request);
         }
         self
@@ -141,16 +152,22 @@ where
     ///
     /// # Errors
     /// What failed at once and was never sent: the arguments cannot be encoded, the connection is over, a queue is
-    /// full.
+    /// full; or the call was polled before, and so is made.
     ///
     /// # Panics
     /// If called outside of a tokio runtime and there is no answer at once.
     pub fn start(self) -> Result<Started<T, C>, Error> {
-        let request = self.request?;
-        let (mut service, codec) = (self.client.service.clone(), self.client.codec.clone());
-        let one_way = request.cx().is_one_way();
+        let (codec, one_way) = (self.codec.clone(), self.one_way);
+        let (mut service, request) = match self.state {
+            State::Unmade {
+                service,
+                request: Some(request),
+            } => (service.clone(), request),
+            State::Failed { error: Some(error) } => return Err(error),
+            _ => return Err(Error::new(Kind::Invalid, "the call was made before")),
+        };
         let call = async move {
-            std::future::poll_fn(|cx| service.poll_ready(cx))
+            poll_fn(|cx| service.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
             let answer = service.call(request).await.map_err(Into::into);
@@ -165,35 +182,7 @@ where
     }
 }
 
-impl<'a, T, S, C> IntoFuture for Call<'a, T, S, C>
-where
-    T: Answer,
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<Error>,
-    C: Codec,
-{
-    type Output = Result<T, Error>;
-    type IntoFuture = CallFuture<'a, T, S, C>;
-
-    fn into_future(self) -> CallFuture<'a, T, S, C> {
-        let Client { service, codec, .. } = self.client;
-        let request = self.request;
-        CallFuture {
-            codec,
-            one_way: request.as_ref().is_ok_and(|it| it.cx().is_one_way()),
-            answer: PhantomData,
-            state: match request {
-                Ok(request) => State::Readying {
-                    service,
-                    request: Some(request),
-                },
-                Err(error) => State::Failed { error: Some(error) },
-            },
-        }
-    }
-}
-
-impl<T, S, C> Future for CallFuture<'_, T, S, C>
+impl<T, S, C> Future for Call<'_, T, S, C>
 where
     T: Answer,
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -203,14 +192,14 @@ where
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        const OVER: &str = "`CallFuture` polled after completion";
+        const OVER: &str = "`Call` polled after completion";
         let mut me = self.project();
         loop {
             match me.state.as_mut().project() {
                 StateProjection::Failed { error } => {
                     return Poll::Ready(Err(error.take().expect(OVER)));
                 }
-                StateProjection::Readying { service, request } => {
+                StateProjection::Unmade { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;
                     let future = service.call(request.take().expect(OVER));
                     me.state.set(State::Answering { future });
@@ -234,19 +223,17 @@ fn heard(response: Response<Body>, one_way: bool) -> Response<Body> {
     }
 }
 
-impl<T, S, C> fmt::Debug for Call<'_, T, S, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T, S, C> fmt::Debug for CallFuture<'_, T, S, C>
+impl<T, S, C> fmt::Debug for Call<'_, T, S, C>
 where
     S: Service<Request<Body>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallFuture").finish_non_exhaustive()
+        let mut call = f.debug_struct("Call");
+        match &self.state {
+            State::Failed { error } => call.field("error", error),
+            State::Unmade { request, .. } => call.field("request", request),
+            State::Answering { .. } => call.field("request", &"made"),
+        };
+        call.finish_non_exhaustive()
     }
 }

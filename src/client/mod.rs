@@ -58,7 +58,7 @@
 //! [`Builder::layer`](crate::layers::replicas::Builder::layer):
 //!
 //! ```
-//! # fn example(client: steeple::Client) {
+//! # async fn example(client: steeple::Client) -> Result<(), steeple::Error> {
 //! use std::time::Duration;
 //!
 //! use steeple::{Client, layers::from_tower};
@@ -70,7 +70,9 @@
 //!     .load_shed()
 //!     .concurrency_limit(100)
 //!     .service(client.into_service());
-//! let client = Client::new(stack);
+//! let mut client = Client::new(stack);
+//! let answer: String = client.call("Shout", "hello").await?;
+//! # Ok(())
 //! # }
 //! ```
 
@@ -91,7 +93,7 @@ mod typed;
 pub use self::{
     batch::{Batch, Run},
     builder::ClientBuilder,
-    call::{Call, CallFuture},
+    call::Call,
     channel::Channel,
     connector::{Connecting, Connector},
     endpoints::Endpoints,

@@ -162,7 +162,7 @@ impl Service<Request<Body>> for DefaultStack {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> DefaultFuture {
-        if self.settings.fail_fast {
+        if self.settings.fail_fast && request.cx().fail_fast().is_none() {
             // For the retries too, and not only for the balancer.
             request.cx_mut().set_fail_fast(true);
         }

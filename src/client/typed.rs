@@ -40,7 +40,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// // A test needs no server, and no connection.
-/// let echo = service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body())));
+/// let echo = service_fn(|request: Request| async move { Ok::<_, Error>(Response::new(request.into_body())) });
 /// let stack = ServiceBuilder::new().concurrency_limit(10).service(echo);
 /// let mut client = Client::new(stack);
 /// let answer: String = client.call("Echo", "hello").await?;
@@ -106,6 +106,10 @@ where
     ///
     /// What the answer is taken as is inferred, or named: `client.call::<i32>("Arith.Add", &(2, 3))`. For a
     /// method that answers nothing it is `let () = client.call("Reset", &()).await?`.
+    ///
+    /// Only the bytes travel, not their types. A literal without a type is an `i32`, and by the default codec a handler
+    /// of `(i64, i64)` cannot read two of these – or worse, one of `i64` reads them as one number. So write
+    /// `&(2i64, 3i64)` where the handler takes that, or call with a struct that both sides share.
     ///
     /// Awaiting it gives the error of the stack, or [`Kind::Invalid`](crate::Kind::Invalid): not sent if the
     /// arguments cannot be encoded, executed if the answer cannot be decoded.

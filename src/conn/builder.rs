@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let echo = service_fn(async |request: Request| {
+/// let echo = service_fn(|request: Request| async move {
 ///     Ok::<_, Error>(Response::new(request.into_body()))
 /// });
 /// let (near, far) = tokio::io::duplex(1024);

@@ -31,7 +31,7 @@ use crate::{
 /// let mut client = Connector::new().connect_io(near, None);
 /// let answer = client.call(Request::new("Echo", "hello".into()));
 ///
-/// let mut echo = service_fn(async |request: Request| {
+/// let mut echo = service_fn(|request: Request| async move {
 ///     Ok::<_, Error>(Response::new(request.into_body()))
 /// });
 /// let mut connection = OneByOne::new(far);

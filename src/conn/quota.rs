@@ -34,10 +34,16 @@ pub struct Quota {
     handlers: Arc<Semaphore>,
     max_handlers: usize,
     excess: Excess,
-    /// Bytes of answers, as the connections have told: each in steps of [`TOLD`].
-    unsent: Arc<AtomicUsize>,
-    max_unsent: usize,
+    unsent: Sum,
+    waiting: Sum,
     expanded: Budget,
+}
+
+/// Bytes of all connections together, as they have told: each in steps of [`TOLD`].
+#[derive(Clone, Debug)]
+struct Sum {
+    bytes: Arc<AtomicUsize>,
+    max: usize,
 }
 
 /// What happens to what comes above a limit.
@@ -57,8 +63,9 @@ pub(super) struct Share {
     spare: Option<Leave>,
     /// The place among those that wait for leave.
     queued: Option<Queued>,
-    /// What was told of unsent answers.
-    told: usize,
+    /// What was told of unsent answers, and of requests that wait.
+    unsent: usize,
+    waiting: usize,
 }
 
 /// Leave to run one handler, for as long as it is kept.
@@ -66,8 +73,8 @@ pub(super) type Leave = OwnedSemaphorePermit;
 
 type Queued = Pin<Box<dyn Future<Output = Result<Leave, AcquireError>> + Send + Sync>>;
 
-/// In what steps connections tell their unsent answers, in bytes: large enough that those who send small ones, and
-/// are read, never touch what all share.
+/// In what steps connections tell what they hold, in bytes: large enough that those who send small messages, and are
+/// read, never touch what all share.
 const TOLD: usize = 64 * 1024;
 
 /// With so many places free, leave is taken only for handlers that go on in a task: the others end before the thread
@@ -82,8 +89,8 @@ impl Quota {
             handlers: Arc::new(Semaphore::new(8192)),
             max_handlers: 8192,
             excess: Excess::Wait,
-            unsent: Arc::default(),
-            max_unsent: 1024 * 1024 * 1024,
+            unsent: Sum::new(1024 * 1024 * 1024),
+            waiting: Sum::new(1024 * 1024 * 1024),
             expanded: Budget::new(MAX_EXPANDED),
         }
     }
@@ -104,7 +111,15 @@ impl Quota {
     /// How many bytes of answers may be unsent. Default: 1 GiB. Above it a connection that has 64 KiB of its own
     /// unsent starts no further handler: those whose peers read are not held up by those whose peers do not.
     pub fn max_unsent(mut self, bytes: usize) -> Self {
-        self.max_unsent = bytes;
+        self.unsent.max = bytes;
+        self
+    }
+
+    /// How many bytes of requests may wait, with what it takes to keep them. Default: 1 GiB. Above it a connection that
+    /// has 64 KiB of them waits for none further: they are answered at once that they were not started. So those who call
+    /// little are not refused for those who flood.
+    pub fn max_waiting(mut self, bytes: usize) -> Self {
+        self.waiting.max = bytes;
         self
     }
 
@@ -138,18 +153,27 @@ impl Share {
             quota,
             spare: None,
             queued: None,
-            told: 0,
+            unsent: 0,
+            waiting: 0,
         }
     }
 
     /// Whether the unsent answers of all allow this connection another.
     pub(super) fn has_room(&self) -> bool {
-        // Relaxed: a sum that is a moment old serves as well.
-        self.told == 0
-            || self
-                .quota
-                .as_ref()
-                .is_none_or(|quota| quota.unsent.load(Ordering::Relaxed) <= quota.max_unsent)
+        let quota = self.quota.as_ref();
+        self.unsent == 0 || quota.is_none_or(|quota| !quota.unsent.is_over())
+    }
+
+    /// Whether the requests that wait on all connections allow this one another.
+    pub(super) fn check_waiting(&self) -> Result<(), Error> {
+        match &self.quota {
+            Some(Quota { waiting, .. }) if self.waiting > 0 && waiting.is_over() => {
+                let max = waiting.max;
+                let text = format!("max_waiting of {max} bytes of all connections is reached");
+                Err(Error::new(Kind::Overflow, text).with_execution(Execution::NotStarted))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gets leave for a handler, or a place in the queue for it.
@@ -202,31 +226,56 @@ impl Share {
 
     /// Tells how many bytes of answers are unsent. Whether that is noticeably less than before.
     pub(super) fn set_unsent(&mut self, bytes: usize) -> bool {
-        let Some(quota) = &self.quota else {
-            return false;
-        };
-        let told = bytes - bytes % TOLD;
-        if told > self.told {
-            quota.unsent.fetch_add(told - self.told, Ordering::Relaxed);
-        } else if told < self.told {
-            quota.unsent.fetch_sub(self.told - told, Ordering::Relaxed);
+        let quota = self.quota.as_ref();
+        quota.is_some_and(|quota| quota.unsent.tell(&mut self.unsent, bytes))
+    }
+
+    /// Tells how many bytes of requests wait.
+    pub(super) fn set_waiting(&mut self, bytes: usize) {
+        if let Some(quota) = &self.quota {
+            quota.waiting.tell(&mut self.waiting, bytes);
         }
-        let less = told < self.told;
-        self.told = told;
-        less
+    }
+}
+
+impl Sum {
+    fn new(max: usize) -> Self {
+        Self {
+            bytes: Arc::default(),
+            max,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        // Relaxed: a sum that is a moment old serves as well.
+        self.bytes.load(Ordering::Relaxed) > self.max
+    }
+
+    /// Brings what was told by one connection up to date. Whether it is noticeably less than before.
+    fn tell(&self, told: &mut usize, bytes: usize) -> bool {
+        let now = bytes - bytes % TOLD;
+        let before = std::mem::replace(told, now);
+        if now > before {
+            self.bytes.fetch_add(now - before, Ordering::Relaxed);
+        } else if now < before {
+            self.bytes.fetch_sub(before - now, Ordering::Relaxed);
+        }
+        now < before
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         self.set_unsent(0);
+        self.set_waiting(0);
     }
 }
 
 impl fmt::Debug for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Share")
-            .field("told", &self.told)
+            .field("unsent", &self.unsent)
+            .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }
@@ -296,5 +345,22 @@ mod tests {
         assert!(!b.has_room());
         drop(a);
         assert!(b.has_room());
+    }
+
+    #[test]
+    fn only_those_whose_requests_wait_are_refused_when_too_many_wait() {
+        let quota = Quota::new().max_waiting(TOLD);
+        let [mut a, mut b] = [(); 2].map(|()| Share::new(Some(quota.clone())));
+        a.set_waiting(TOLD);
+        a.check_waiting().unwrap();
+        a.set_waiting(2 * TOLD);
+        b.set_waiting(TOLD - 1);
+        let error = a.check_waiting().unwrap_err();
+        assert_eq!(error.execution(), Execution::NotStarted);
+        b.check_waiting().unwrap();
+        b.set_waiting(TOLD);
+        b.check_waiting().unwrap_err();
+        drop(a);
+        b.check_waiting().unwrap();
     }
 }

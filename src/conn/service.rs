@@ -8,6 +8,9 @@ use crate::{Body, Error, Request, Response};
 ///
 /// Implemented for every service that fits; nothing else can implement it. Its error is anything that an
 /// [`Error`] can be made of, so a boxed one or `Infallible` will do.
+///
+/// Of functions `tower::service_fn` makes one: of an `async fn`, or of a closure `|request| async move { … }`. With
+/// `async |request| { … }`, compilers of today may crash when they build incrementally, over any such trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     label = "not a service from `steeple::Request` to `steeple::Response`",

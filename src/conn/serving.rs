@@ -232,6 +232,7 @@ where
             Some(At::Waiting(serial)) => {
                 self.waiting.remove(*serial);
                 self.live.remove(&id);
+                self.share.set_waiting(self.waiting.held());
                 Cancelled::Waiting
             }
         }
@@ -269,6 +270,7 @@ where
                 Err(error) => answers.push((reply, Err(error))),
             }
         }
+        self.share.set_waiting(self.waiting.held());
         // Nobody else waits for what is of no use here before the next turn.
         let may_start = !self.waiting.is_empty() && self.has_room();
         self.share.settle(may_start);
@@ -300,6 +302,7 @@ where
                 }
             }
         });
+        self.share.set_waiting(self.waiting.held());
         let deadlines = self.live.values().map(|live| live.deadline);
         self.earliest = deadlines.min().unwrap_or(Tick::NEVER);
     }
@@ -361,9 +364,14 @@ where
 
     /// Lets a request wait for the service, or refuses it.
     fn wait(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) -> bool {
+        if let Err(error) = self.share.check_waiting() {
+            answers.push((reply, Err(error)));
+            return false;
+        }
         let deadline = self.deadline(&request);
         match self.waiting.push(reply, request) {
             Ok(serial) => {
+                self.share.set_waiting(self.waiting.held());
                 self.enter(reply, deadline, At::Waiting(serial));
                 true
             }

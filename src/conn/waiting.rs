@@ -57,6 +57,11 @@ impl Waiting {
         self.len == 0
     }
 
+    /// The bytes that all of them hold, about, with what it takes to keep them.
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.queue.len() * size_of::<Entry>()
+    }
+
     /// Adds a request behind the others.
     ///
     /// # Errors

@@ -13,7 +13,9 @@ use crate::{BoxError, Error, Execution, Kind};
 /// | [`Overloaded`], of a load shed | [`Kind::Overflow`], not started: it refuses before it calls |
 /// | anything else | [`Kind::Internal`]; it may have been executed |
 ///
-/// It is as true on a client as around the service of a server.
+/// It takes the boxed errors that most of tower's layers return, and the errors of those that pass on what is below, as
+/// a concurrency limit does: a stack may change its layers and keep its `map_err`. It is as true on a client as around
+/// the service of a server.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +33,8 @@ use crate::{BoxError, Error, Execution, Kind};
 /// assert_eq!(error.execution(), Execution::MaybeExecuted);
 /// # }
 /// ```
-pub fn from_tower(error: BoxError) -> Error {
+pub fn from_tower<E: Into<BoxError>>(error: E) -> Error {
+    let error = error.into();
     if error.is::<Elapsed>() {
         return Error::new(Kind::Timeout, "the time of a timeout layer has passed")
             .with_execution(Execution::MaybeExecuted)

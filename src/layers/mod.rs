@@ -49,7 +49,7 @@
 //!     .layer(LogLayer::new().describe(PeerAndSizes))
 //!     .layer(TimeoutLayer::without_default().cap(Duration::from_secs(60)))
 //!     .layer(InheritLayer::new())
-//!     .service(service_fn(async |request: Request| {
+//!     .service(service_fn(|request: Request| async move {
 //!         Ok::<_, Error>(Response::new(request.into_body()))
 //!     }));
 //! let server = Server::bind("tcp://127.0.0.1:0").await?;

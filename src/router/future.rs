@@ -6,7 +6,7 @@ use std::{
     mem,
     panic::resume_unwind,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -17,7 +17,7 @@ use tokio::{
 use tower::util::Oneshot;
 
 use super::{
-    route::{Answering, AnyService, Leaf, Run, Started, Target},
+    route::{Answering, AnyService, Leaf, MAX_BLOCKING, Run, Started, Target},
     turns::Turn,
 };
 use crate::{Error, Execution, Kind, Request, Response};
@@ -52,8 +52,14 @@ struct Call {
     moved: bool,
 }
 
-/// Keeps a handler that has not begun from beginning when nobody waits for it any more.
-struct Blocking(JoinHandle<Result<Response, Error>>);
+/// A handler that has a thread, or waits for one. When this goes before it has begun, so does its call: what is left
+/// in the runtime's queue is empty.
+struct Blocking {
+    handler: JoinHandle<Result<Response, Error>>,
+    call: Arc<Mutex<Option<Unbegun>>>,
+}
+
+type Unbegun = (Call, Option<Turn>);
 
 impl RouteFuture {
     pub(super) fn new(target: &Target, request: Request) -> Self {
@@ -102,7 +108,7 @@ impl RouteFuture {
                 self.poll_state(cx)
             }
             Run::Blocking => {
-                self.state = State::Blocking(call.block(self.turn.take()));
+                self.state = call.block(self.turn.take());
                 self.poll_state(cx)
             }
         }
@@ -149,21 +155,36 @@ impl Call {
         Poll::Pending
     }
 
-    fn block(self, turn: Option<Turn>) -> Blocking {
-        Blocking(spawn_blocking(move || {
-            let result = match self.leaf.endpoint.start(self.request) {
+    fn block(self, turn: Option<Turn>) -> State {
+        let Ok(place) = self.leaf.threads.clone().try_acquire_owned() else {
+            let text = format!("{MAX_BLOCKING} calls of the route have a thread or wait for one");
+            let error = Error::new(Kind::Overflow, text).with_execution(Execution::NotStarted);
+            return State::Ended(Some(Err(error)));
+        };
+        let call = Arc::new(Mutex::new(Some((self, turn))));
+        let called = call.clone();
+        let handler = spawn_blocking(move || {
+            let _place = place;
+            let Some((call, _turn)) = take(&called) else {
+                // Nobody is there to be told.
+                return Ok(Response::default());
+            };
+            match call.leaf.endpoint.start(call.request) {
                 Started::Done(result) => result,
                 Started::Later(handler) => Handle::current().block_on(handler),
-            };
-            drop(turn);
-            result
-        }))
+            }
+        });
+        State::Blocking(Blocking { handler, call })
     }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl Blocking {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
-        let ended = ready!(Pin::new(&mut self.0).poll(cx));
+        let ended = ready!(Pin::new(&mut self.handler).poll(cx));
         Poll::Ready(ended.unwrap_or_else(|error| {
             match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
@@ -177,7 +198,8 @@ impl Blocking {
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        self.0.abort();
+        // Dropped past the lock: it may run code of the user's.
+        let _call = take(&self.call);
     }
 }
 

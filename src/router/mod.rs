@@ -226,7 +226,7 @@ impl<S> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// A router that knows no method. It is not to be served before it has a route.
+    /// A router that knows no method. A server does not take it before it has a route.
     pub fn new() -> Self {
         Self(Arc::default())
     }
@@ -362,7 +362,7 @@ impl Service<Request> for Router {
     type Error = Error;
     type Future = RouteFuture;
 
-    /// Always ready. A router without a route refuses every call.
+    /// Always ready; one without a route, never.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(match self.0.is_empty() {
             false => Ok(()),

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use tokio::sync::Semaphore;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -74,6 +75,8 @@ pub(super) enum Run {
 pub(super) struct Leaf<E: ?Sized = dyn Endpoint> {
     pub(super) conduct: Conduct,
     pub(super) pace: Pace,
+    /// Calls that have a thread that may block, or are in the queue for one.
+    pub(super) threads: Arc<Semaphore>,
     pub(super) endpoint: E,
 }
 
@@ -94,6 +97,11 @@ pub enum Started {
 
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
+/// The most calls of a blocking route that have a thread, or a place in tokio's queue for one, which is not bounded.
+/// A call that is given up leaves its place empty, of about 200 bytes, until a thread comes by: where all are stuck,
+/// callers that give up and call again would fill the memory.
+pub(super) const MAX_BLOCKING: usize = 65_536;
+
 /// A function and its state.
 struct Bound<F, M, S> {
     function: Arc<F>,
@@ -113,6 +121,7 @@ impl<S> Route<S> {
             Arc::new(Leaf {
                 conduct,
                 pace: Pace::new(THRESHOLD),
+                threads: Arc::new(Semaphore::new(MAX_BLOCKING)),
                 endpoint: Bound {
                     function: function.clone(),
                     state: state.clone(),
@@ -138,8 +147,9 @@ impl<S> Route<S> {
     /// compute for long. Meant for plain functions; an `async` one keeps its thread while it awaits.
     ///
     /// There are at most 512 such threads unless the runtime is built with another number. Further calls wait for
-    /// one, as many as the connections [allow](crate::Options::max_handlers). A call that is cancelled before its
-    /// handler has begun never begins; one that has begun runs to its end, and nobody hears of it.
+    /// one, as many as the connections [allow](crate::Options::max_handlers), and at most 65 536 of this route, beyond
+    /// which they are refused. A call that is cancelled before its handler has begun never begins; one that has begun
+    /// runs to its end, and nobody hears of it.
     pub fn blocking(mut self) -> Self {
         self.conduct.run = Run::Blocking;
         self

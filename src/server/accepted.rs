@@ -3,12 +3,12 @@
 use std::{
     convert::Infallible,
     future::{Ready, ready},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tower_service::Service;
 
-use crate::{Address, Extensions};
+use crate::{Address, Error, Extensions, Kind, conn::RpcService};
 
 /// A client that was accepted and has said nothing yet: what a service of its own is made for, by
 /// [`serve_with`](super::Server::serve_with).
@@ -27,9 +27,26 @@ pub struct Accepted {
 #[derive(Clone, Debug)]
 pub(super) struct Clones<S>(Option<S>);
 
-impl<S> Clones<S> {
+impl<S: RpcService + Clone> Clones<S> {
+    /// # Panics
+    /// If the service says that it implements nothing.
     pub(super) fn new(service: S) -> Self {
+        assert_serves(&service);
         Self(Some(service))
+    }
+}
+
+/// Panics if a service says before any call that it is [unimplemented](Kind::Unimplemented), as a router without a route
+/// does, also under layers. What else its readiness fails of may pass.
+#[track_caller]
+pub(super) fn assert_serves<S: RpcService + Clone>(service: &S) {
+    let ready = service
+        .clone()
+        .poll_ready(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(Err(error)) = ready {
+        let error: Error = error.into();
+        let is_empty = error.kind() == Kind::Unimplemented;
+        assert!(!is_empty, "this service cannot be served: {error}");
     }
 }
 

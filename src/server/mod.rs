@@ -30,6 +30,7 @@
 //! |---|---|---|---|
 //! | handlers of all connections | 8192; others wait in turn | more only take memory from those that run | [`Quota::max_handlers`](crate::conn::Quota::max_handlers) |
 //! | unsent answers of all | 1 GiB; then who does not read gets no more | clients that do not read cost the others nothing | [`Quota::max_unsent`](crate::conn::Quota::max_unsent) |
+//! | requests that wait for a handler, of all | 1 GiB; then who has many waiting is refused | as above | [`Quota::max_waiting`](crate::conn::Quota::max_waiting) |
 //! | connections | as many as the system allows | one that does not call holds little | [`Server::max_connections`] |
 //! | age of a connection | any | a good client is not sent away without need | [`Server::max_age`] |
 //! | time without calls | any | as above | [`Server::max_idle`] |
@@ -134,18 +135,14 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let server = Server::bind("tcp://127.0.0.1:0").await?;
-/// let handle = server.handle();
-/// let serving = tokio::spawn(server.serve(service_fn(async |request: Request| {
-///     Ok::<_, Error>(Response::new(request.into_body()))
-/// })));
+/// let echo = service_fn(|request: Request| async move { Ok::<_, Error>(Response::new(request.into_body())) });
+/// let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(echo);
 ///
-/// let mut channel = Channel::connect(handle.address()).await?;
+/// let mut channel = Channel::connect(server.address()).await?;
 /// let response = channel.call(Request::new("Echo", Body::from("hello"))).await?;
 /// assert_eq!(response.body().as_bytes(), "hello");
 ///
-/// handle.drain().await;
-/// serving.await.expect("the server does not panic");
+/// server.drain().await;
 /// # Ok(())
 /// # }
 /// ```
@@ -197,6 +194,9 @@ impl Server {
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
+    /// As [`serve`](Self::serve).
     pub async fn run<E, S>(endpoint: E, service: S) -> Result<Stopped, Error>
     where
         E: TryInto<Endpoint>,
@@ -289,7 +289,7 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     }
 
     /// Sets the options of the connections. If they have no [`quota`](Options::quota), the connections
-    /// of this server share the default one: 8192 handlers, and 1 GiB of unsent answers.
+    /// of this server share the default one: 8192 handlers, 1 GiB of requests that wait, and 1 GiB of unsent answers.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self

@@ -10,8 +10,8 @@ use tokio::{
 use tower_service::Service;
 
 use super::{
-    Accepted, Phase, Server, Stopped,
-    accepted::Clones,
+    Accepted, Phase, Server, ServerHandle, Stopped,
+    accepted::{Clones, assert_serves},
     front::{Front, House},
     handle::Wish,
     stack::stack,
@@ -20,10 +20,14 @@ use crate::{Error, conn::RpcService, transport::Listener, wire::Wire};
 
 impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// Serves until the server is drained or closed by its [handle](Self::handle), and says which. Each
-    /// connection has its own clone of `service`, under the [default stack](self#the-default-stack).
+    /// connection has its own clone of `service`, under the [default stack](super#the-default-stack).
     ///
     /// An accept that fails is logged and counted, and accepting goes on after a second. Dropping the future
     /// ends all connections at once.
+    ///
+    /// # Panics
+    /// If `service` implements nothing: its readiness fails with [`Kind::Unimplemented`](crate::Kind::Unimplemented)
+    /// before any call, as that of an empty router does.
     pub async fn serve<S>(self, service: S) -> Stopped
     where
         S: RpcService + Clone + Send + 'static,
@@ -41,6 +45,36 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
         self.serve_with(Clones::new(service)).await
     }
 
+    /// Serves in a task of its own, as [`serve`](Self::serve), and returns what watches and stops it. Dropping that stops
+    /// nothing.
+    ///
+    /// # Panics
+    /// If called outside of a tokio runtime; or as [`serve`](Self::serve).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), steeple::Error> {
+    /// use steeple::{Client, Router, Server};
+    ///
+    /// let router = Router::new().route("Shout", |text: String| text.to_uppercase());
+    /// let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(router);
+    /// let mut client = Client::connect(server.address()).await?;
+    /// assert_eq!(client.call::<String>("Shout", "hello").await?, "HELLO");
+    /// server.drain().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<S>(self, service: S) -> ServerHandle
+    where
+        S: RpcService + Clone + Send + 'static,
+    {
+        assert_serves(&service);
+        let handle = self.handle();
+        tokio::spawn(self.serve(service));
+        handle
+    }
+
     /// Serves each connection by a service of its own, which `make` makes when it is accepted, with nothing around it.
     ///
     /// Where it fails, the client is told the error and refused. It has
@@ -52,9 +86,11 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     /// use tower::service_fn;
     ///
     /// let server = Server::bind("tcp://127.0.0.1:7000").await?;
-    /// let make = service_fn(async |accepted: Accepted| match accepted.address.ip() {
-    ///     Some(ip) if ip.is_loopback() => Ok(Unserved),
-    ///     _ => Err(Error::new(Kind::PermissionDenied, "only from this host")),
+    /// let make = service_fn(|accepted: Accepted| async move {
+    ///     match accepted.address.ip() {
+    ///         Some(ip) if ip.is_loopback() => Ok(Unserved),
+    ///         _ => Err(Error::new(Kind::PermissionDenied, "only from this host")),
+    ///     }
     /// });
     /// server.serve_with(make).await;
     /// # Ok(())
@@ -89,14 +125,19 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
             slots: policy.slots,
             handle: handle.clone(),
         };
-        let mut fronts = JoinSet::new();
         let mut done = *wishes.borrow();
-        if done == Wish::Serve {
-            life.reach(Phase::Serving);
-            for other in others {
-                fronts.spawn(Front::new(other, house.clone()).run(wishes.clone()));
-            }
-            fronts.spawn(Front::new(listener, house).run(wishes.clone()));
+        let serves = done == Wish::Serve;
+        // One that was to end before it serves tells those who have come, and no more.
+        life.reach(match serves {
+            true => Phase::Serving,
+            false => Phase::Draining,
+        });
+        let mut fronts = JoinSet::new();
+        for other in others {
+            fronts.spawn(Front::new(other, house.clone()).run(wishes.clone()));
+        }
+        fronts.spawn(Front::new(listener, house).run(wishes.clone()));
+        if serves {
             let mut shutdown = shutdown.unwrap_or_else(|| Box::pin(pending()));
             done = tokio::select! {
                 biased;
@@ -105,17 +146,17 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
                 () = &mut shutdown => Wish::Drain,
             };
             handle.want(done);
-        }
-        if done == Wish::Drain && !policy.lame_duck.is_zero() && !fronts.is_empty() {
-            life.reach(Phase::LameDuck);
-            tokio::select! {
-                biased;
-                wish = more_than(done, &mut wishes) => done = wish,
-                () = all(&mut fronts) => {}
-                () = sleep(policy.lame_duck) => {}
+            if done == Wish::Drain && !policy.lame_duck.is_zero() {
+                life.reach(Phase::LameDuck);
+                tokio::select! {
+                    biased;
+                    wish = more_than(done, &mut wishes) => done = wish,
+                    () = all(&mut fronts) => {}
+                    () = sleep(policy.lame_duck) => {}
+                }
             }
+            life.reach(Phase::Draining);
         }
-        life.reach(Phase::Draining);
         handle.registry().stop(done);
         loop {
             tokio::select! {

@@ -28,7 +28,7 @@ async fn calls_of_several_types_and_messages_go_in_one_write() {
     assert_eq!(batch.len(), 513);
 
     let before = client.service().stats().write_calls;
-    soon(batch.run().into_future()).await.unwrap();
+    soon(batch.run()).await.unwrap();
     let stats = client.service().stats();
     assert_eq!(stats.write_calls - before, 1);
     assert_eq!((stats.calls.ok(), stats.one_way_sent), (512, 1));
@@ -47,7 +47,7 @@ async fn who_runs_a_batch_is_woken_once() {
     server.shake_hands().await;
     let batch = Client::new(client).batch();
     let items = [(); 3].map(|()| batch.call::<()>("m", "").unwrap());
-    let mut run = task::spawn(batch.run().into_future());
+    let mut run = task::spawn(batch.run());
     assert_pending!(run.poll());
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -122,7 +122,7 @@ where
     let slow = batch.call("never", "").unwrap();
     let fast = batch.call("echo", "x").unwrap();
     let run = batch.run().timeout(Duration::from_millis(100));
-    soon(run.into_future()).await.unwrap();
+    soon(run).await.unwrap();
     (slow.take(), fast.take())
 }
 
@@ -170,7 +170,7 @@ async fn there_is_room_for_all_of_a_batch_or_for_none() {
     assert_eq!(probe.started(), 2);
 
     let items = [(); 3].map(|()| batch.call::<()>("echo", "").unwrap());
-    soon(batch.run().into_future()).await.unwrap();
+    soon(batch.run()).await.unwrap();
     for item in items {
         item.take().unwrap();
     }
@@ -203,7 +203,7 @@ async fn where_the_oldest_gives_way_a_batch_drives_out_as_many_as_it_needs() {
     let waiting = [(); 3].map(|()| client.call::<()>("echo", "").start().unwrap());
     let batch = client.batch();
     let items = [(); 2].map(|()| batch.call::<()>("echo", "").unwrap());
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     settle().await;
     probe.ring();
     soon(run).await.unwrap().unwrap();
@@ -236,7 +236,7 @@ where
     let (started, dropped) = (probe.started(), probe.dropped());
     let slow = [(); 2].map(|()| batch.call::<()>("never", "").unwrap());
     let fast = batch.call::<String>("echo", "x").unwrap();
-    let mut run = task::spawn(batch.run().into_future());
+    let mut run = task::spawn(batch.run());
     assert_pending!(run.poll());
     probe.until_started(started + 3).await;
     settle().await;
@@ -289,7 +289,7 @@ async fn a_batch_whose_connection_is_lost_keeps_what_was_answered() {
     let batch = Client::new(channel).batch();
     let answered = batch.call::<()>("a", "").unwrap();
     let lost = batch.call::<()>("b", "").unwrap();
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     let first = server.expect_request("a").await.id;
     server.expect_request("b").await;
     server.send(response(first)).await;
@@ -308,7 +308,7 @@ async fn large_bodies_of_a_batch_go_in_chunks_behind_its_small_calls() {
     let large: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
     let items = [(); 3].map(|()| batch.call::<Vec<u8>>("echo", large.clone()).unwrap());
     let small = batch.call::<String>("echo", "x").unwrap();
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     assert_eq!(soon(small).await.unwrap(), "x");
     assert!(!run.is_finished());
     soon(run).await.unwrap().unwrap();
@@ -342,7 +342,7 @@ async fn over_any_other_service_the_calls_are_made_one_by_one_without_waiting() 
     let probe = Probe::default();
     let batch = Client::new(probe.service()).batch();
     let items = [(); 3].map(|()| batch.call::<String>("wait", "x").unwrap());
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     probe.until_started(3).await;
     probe.ring();
     soon(run).await.unwrap().unwrap();
@@ -358,7 +358,7 @@ async fn a_stack_that_takes_one_call_at_a_time_takes_a_batch_all_the_same() {
         .service(Probe::default().service());
     let batch = Client::new(stack).batch();
     let items = [(); 5].map(|()| batch.call::<()>("sleep", "10").unwrap());
-    soon(batch.run().into_future()).await.unwrap();
+    soon(batch.run()).await.unwrap();
     for item in items {
         item.take().unwrap();
     }
@@ -372,6 +372,6 @@ async fn a_service_that_panics_fails_its_items_and_hangs_nobody() {
     });
     let batch = Client::new(panics).batch();
     let item = batch.call::<()>("m", "").unwrap();
-    soon(batch.run().into_future()).await.unwrap();
+    soon(batch.run()).await.unwrap();
     assert_eq!(kind(item.take()).0, Kind::Internal);
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use steeple::{
     Body, Client, Codec, Encoding, Error, Execution, Kind, Options, Request, Response,
     codec::{AnyCodec, Bincode, Json},
@@ -18,9 +19,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn values_go_in_and_a_value_comes_out() {
     let (mut client, _server) = connect(Options::new(), calculator());
-    let sum: i32 = soon(client.call("add", &(2, 3)).into_future())
-        .await
-        .unwrap();
+    let sum: i32 = soon(client.call("add", &(2, 3))).await.unwrap();
     assert_eq!(sum, 5);
     let map = BTreeMap::from([(1, "one".to_owned())]);
     let again: BTreeMap<i32, String> = client.call("echo", &map).await.unwrap();
@@ -139,11 +138,33 @@ async fn a_call_is_made_when_it_is_polled_and_cancelled_when_it_is_dropped() {
     let call = client.call::<()>("never", "");
     settle().await;
     assert_eq!(probe.started(), 0);
-    let mut call = task::spawn(call.into_future());
+    let mut call = task::spawn(call);
     assert_pending!(call.poll());
     probe.until_started(1).await;
     drop(call);
     probe.until_dropped(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_a_future_with_or_without_options() {
+    fn both<A: Future, B: Future>(a: A, b: B) -> impl Future<Output = (A::Output, B::Output)> {
+        futures_util::future::join(a, b)
+    }
+    let (mut client, _server) = connect(Options::new(), calculator());
+    let mut other = client.clone();
+    let add = client.call::<i32>("add", &(2, 3));
+    let echo = other.call::<String>("echo", "x").idempotent(true);
+    let (sum, x) = soon(both(add, echo)).await;
+    assert_eq!((sum.unwrap(), x.unwrap()), (5, "x".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_polled_is_not_started_again() {
+    let (mut client, _server) = connect(Options::new(), echo());
+    let mut call = client.call::<String>("echo", "x");
+    assert!((&mut call).now_or_never().is_none());
+    let error = call.start().unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +179,7 @@ async fn the_options_of_a_call_are_in_its_request() {
     });
     let mut client = Client::new(look);
     let call = client.call::<String>("m", "");
-    let call = call.shard_key(7).idempotent(true).fail_fast();
+    let call = call.shard_key(7).idempotent(true).fail_fast(true);
     let left = call.timeout(Duration::from_secs(2)).await.unwrap();
     assert_eq!(left, "2000");
 }
@@ -169,7 +190,7 @@ async fn a_timeout_ends_the_call() {
     let call = client
         .call::<()>("never", "")
         .timeout(Duration::from_millis(100));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.execution()),
         (Kind::Timeout, Execution::MaybeExecuted)
@@ -181,9 +202,7 @@ async fn a_message_without_an_answer_is_done_when_it_is_out() {
     let (channel, mut server) = dial(Options::new());
     server.shake_hands().await;
     let mut client = Client::new(channel);
-    soon(client.notify("note", "x").into_future())
-        .await
-        .unwrap();
+    soon(client.notify("note", "x")).await.unwrap();
     server.expect(support::one_way("note").body("x")).await;
 }
 
@@ -208,7 +227,7 @@ async fn a_method_with_a_name_made_at_run_time_is_called_by_it() {
     let (channel, mut server) = dial(Options::new());
     server.shake_hands().await;
     let mut client = Client::new(channel);
-    let mut call = task::spawn(client.call::<()>(format!("m{}", 1), "").into_future());
+    let mut call = task::spawn(client.call::<()>(format!("m{}", 1), ""));
     assert_pending!(call.poll());
     server.expect_request("m1").await;
 }

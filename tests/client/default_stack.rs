@@ -83,7 +83,7 @@ async fn a_lazy_client_dials_once_for_all_its_clones() {
 async fn a_call_waits_for_a_server_that_comes_later() {
     let network = MemNetwork::new(1);
     let mut client = builder(&network).connect_lazy("mem://server").unwrap();
-    let mut call = task::spawn(client.call::<String>("echo", "x").into_future());
+    let mut call = task::spawn(client.call::<String>("echo", "x"));
     assert_pending!(call.poll());
     tokio::time::sleep(Duration::from_secs(5)).await;
     serve(&network, &Probe::default());
@@ -103,7 +103,7 @@ async fn a_call_without_a_server_ends_at_its_deadline_with_the_last_dial_error()
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 3);
     assert_eq!(
         (error.kind(), error.execution()),
@@ -130,25 +130,21 @@ async fn a_call_has_twenty_seconds_unless_it_or_the_client_says_otherwise() {
         .unwrap();
 
     let begun = Instant::now();
-    let error = soon(client.call::<()>("never", "").into_future())
-        .await
-        .unwrap_err();
+    let error = soon(client.call::<()>("never", "")).await.unwrap_err();
     assert_eq!(
         (error.kind(), begun.elapsed().as_secs()),
         (Kind::Timeout, 20)
     );
     let begun = Instant::now();
-    soon(brief.call::<()>("never", "").into_future())
-        .await
-        .unwrap_err();
+    soon(brief.call::<()>("never", "")).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 5);
     let begun = Instant::now();
     let call = brief
         .call::<()>("never", "")
         .timeout(Duration::from_secs(60));
-    soon(call.into_future()).await.unwrap_err();
+    soon(call).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 60);
-    let mut call = task::spawn(patient.call::<()>("never", "").into_future());
+    let mut call = task::spawn(patient.call::<()>("never", ""));
     assert_pending!(call.poll());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_pending!(call.poll());
@@ -160,12 +156,16 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     let mut client = builder(&network).connect_lazy("mem://server").unwrap();
     let begun = Instant::now();
     for _ in 0..3 {
-        let error = client.call::<()>("echo", "").fail_fast().await.unwrap_err();
+        let error = client
+            .call::<()>("echo", "")
+            .fail_fast(true)
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "mem://server cannot be reached");
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
     let mut hasty = builder(&network)
-        .fail_fast()
+        .fail_fast(true)
         .connect_lazy("mem://server")
         .unwrap();
     hasty.call::<()>("echo", "").await.unwrap_err();
@@ -173,6 +173,26 @@ async fn a_call_that_fails_fast_waits_for_one_dial_at_most() {
     serve(&network, &Probe::default());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let () = hasty.call("echo", "").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_undoes_what_its_client_sets() {
+    let network = MemNetwork::new(1);
+    let builder = builder(&network)
+        .fail_fast(true)
+        .timeout(Duration::from_secs(1));
+    let mut client = builder.connect_lazy("mem://server").unwrap();
+    let mut call = task::spawn(
+        client
+            .call::<String>("echo", "x")
+            .fail_fast(false)
+            .timeout(Duration::MAX),
+    );
+    assert_pending!(call.poll());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_pending!(call.poll());
+    serve(&network, &Probe::default());
+    assert_eq!(soon(call).await.unwrap(), "x");
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,12 +209,7 @@ async fn a_lost_connection_is_dialled_again() {
     let second = serve(&network, &probe);
     settle().await;
     for client in [&mut client, &mut other] {
-        assert_eq!(
-            soon(client.call::<String>("echo", "x").into_future())
-                .await
-                .unwrap(),
-            "x"
-        );
+        assert_eq!(soon(client.call::<String>("echo", "x")).await.unwrap(), "x");
     }
     assert_eq!(second.stats().accepts, 1);
 }
@@ -210,12 +225,7 @@ async fn a_server_that_drains_is_left_before_it_is_gone() {
     let draining = tokio::spawn(async move { first.drain().await });
     settle().await;
     serve(&network, &probe);
-    assert_eq!(
-        soon(client.call::<String>("echo", "y").into_future())
-            .await
-            .unwrap(),
-        "y"
-    );
+    assert_eq!(soon(client.call::<String>("echo", "y")).await.unwrap(), "y");
     probe.ring();
     assert_eq!(soon(slow).await.unwrap(), "x");
     soon(draining).await.unwrap();
@@ -278,7 +288,7 @@ async fn a_batch_waits_for_the_connection_and_has_the_deadline_of_a_call() {
     let fast = batch.call::<String>("echo", "x").unwrap();
     let slow = batch.call::<()>("never", "").unwrap();
     let begun = Instant::now();
-    let run = tokio::spawn(batch.run().into_future());
+    let run = tokio::spawn(batch.run());
     tokio::time::sleep(Duration::from_secs(2)).await;
     serve(&network, &Probe::default());
     soon(run).await.unwrap().unwrap();
@@ -300,7 +310,7 @@ async fn a_batch_without_a_server_is_refused_at_its_deadline() {
         .batch();
     let item = batch.call::<()>("echo", "").unwrap();
     let run = batch.run().timeout(Duration::from_secs(1));
-    let error = soon(run.into_future()).await.unwrap_err();
+    let error = soon(run).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert_eq!(item.take().unwrap_err().execution(), Execution::NotSent);
 }
@@ -318,7 +328,7 @@ async fn a_server_that_is_away_is_dialled_ever_less_and_by_nobody_after_the_clie
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    soon(call.into_future()).await.unwrap_err();
+    soon(call).await.unwrap_err();
     let last = dials.load(Ordering::SeqCst);
     assert!((8..=20).contains(&last), "{last} dials in three seconds");
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -343,7 +353,7 @@ async fn a_connector_that_panics_has_failed_to_dial() {
     let call = client
         .call::<()>("echo", "")
         .timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert!(error.is_timeout());
     let source = error.source().unwrap().to_string();
     assert_eq!(source, "the connector panicked");
@@ -392,7 +402,7 @@ async fn a_client_of_several_servers_outlives_any_of_them() {
         }
         batch.run().await.unwrap();
         assert_eq!(item.take().unwrap(), "y");
-        let answer = client.call::<String>("echo", "x").fail_fast().await;
+        let answer = client.call::<String>("echo", "x").fail_fast(true).await;
         assert_eq!(answer.unwrap(), "x");
     }
     let states: Vec<_> = client.service().replicas().endpoints();
@@ -431,7 +441,7 @@ async fn a_call_that_fails_fast_waits_for_the_dial_after_a_loss() {
     soon(first.close()).await;
     serve(&network, &probe);
     settle().await;
-    let answer = client.call::<String>("echo", "x").fail_fast().await;
+    let answer = client.call::<String>("echo", "x").fail_fast(true).await;
     assert_eq!(answer.unwrap(), "x");
 }
 
@@ -467,7 +477,7 @@ async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
         let call = client
             .call::<()>(method, "")
             .timeout(Duration::from_secs(3));
-        let error = soon(call.idempotent(true).into_future()).await.unwrap_err();
+        let error = soon(call.idempotent(true)).await.unwrap_err();
         let late = begun.elapsed().saturating_sub(Duration::from_secs(3));
         assert!(late < Duration::from_millis(4), "{late:?} late: {error}");
         error
@@ -491,7 +501,7 @@ async fn whatever_a_call_waits_for_it_ends_at_its_deadline() {
     let mut client = builder.connect("mem://busy").await.unwrap();
     let begun = Instant::now();
     let call = client.call::<()>("put", "").timeout(Duration::from_secs(3));
-    let error = soon(call.into_future()).await.unwrap_err();
+    let error = soon(call).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(begun.elapsed() < Duration::from_secs(3));
 }

@@ -88,7 +88,7 @@ async fn a_caller_tells_by_the_kind_what_happened_and_by_the_execution_if_it_ran
     assert!(broken.decode_details::<Refusal>().is_none());
 
     server.drain().await;
-    let gone = client.call::<()>("Buy", &("pear", 1u32)).fail_fast();
+    let gone = client.call::<()>("Buy", &("pear", 1u32)).fail_fast(true);
     assert!(gone.await.unwrap_err().execution().is_safe_to_repeat());
 }
 

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use steeple::{Kind, Router};
-use tower::{layer::util::Identity, service_fn};
+use steeple::{Kind, Router, Server, transport::mem::MemNetwork};
+use tower::{ServiceBuilder, layer::util::Identity, service_fn};
 
 use crate::{ask, client, refusal};
 
@@ -73,6 +73,24 @@ fn a_second_fallback_and_a_nested_one_are_refused() {
     assert_eq!(text, "there is a fallback already");
     let text = panic_of(|| Router::new().nest("A", with_fallback()));
     assert_eq!(text, r#"the router nested at "A" has a fallback"#);
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic = "cannot be served: the router is empty"]
+async fn a_server_does_not_take_an_empty_router() {
+    let network = MemNetwork::new(1);
+    let server = Server::new(network.listen("server").unwrap());
+    server.spawn(Router::new());
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic = "cannot be served: the router is empty"]
+async fn a_server_that_is_driven_by_hand_does_not_take_one_under_layers_either() {
+    let network = MemNetwork::new(1);
+    let empty: Router = Router::new();
+    let limited = ServiceBuilder::new().concurrency_limit(1).service(empty);
+    let server = Server::new(network.listen("server").unwrap());
+    server.serve(limited).await;
 }
 
 #[tokio::test(start_paused = true)]

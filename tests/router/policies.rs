@@ -3,6 +3,7 @@
 use std::{
     pin::pin,
     sync::{Arc, Mutex, mpsc},
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -148,6 +149,42 @@ fn a_blocking_function_whose_call_is_cancelled_before_it_began_never_begins() {
         first.await.unwrap();
         third.await.unwrap();
         assert_eq!(begun.iter().collect::<Vec<_>>(), [1, 3]);
+    });
+}
+
+#[test]
+fn blocking_calls_that_are_given_up_hold_nothing_though_all_threads_are_stuck() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (release, hold) = mpsc::channel::<()>();
+        let hold = Mutex::new(hold);
+        let function = move || hold.lock().unwrap().recv().is_err();
+        let router = Router::new().route("Block", function.blocking());
+        let mut first = pin!(router.clone().oneshot(value("Block", ())));
+        assert!(poll!(first.as_mut()).is_pending());
+        // More than any number of callers that wait.
+        let held = Arc::new(());
+        let mut refused = None;
+        for _ in 0..100_000 {
+            let mut request = value("Block", ());
+            request.extensions_mut().insert(held.clone());
+            let mut call = Box::pin(router.clone().oneshot(request));
+            if let Poll::Ready(answer) = poll!(call.as_mut()) {
+                refused = answer.err();
+                break;
+            }
+        }
+        assert_eq!(Arc::strong_count(&held), 1);
+        let refused = refused.expect("the queue is bounded");
+        assert_eq!(
+            (refused.kind(), refused.execution()),
+            (Kind::Overflow, Execution::NotStarted)
+        );
+        drop(release);
+        first.await.unwrap();
     });
 }
 

@@ -16,12 +16,10 @@ where
     F: Future<Output = Result<String, Error>>,
 {
     let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
-    let handle = server.handle();
-    let serving = tokio::spawn(server.serve(service));
-    let client = Client::connect(handle.address()).await.unwrap();
+    let server = server.spawn(service);
+    let client = Client::connect(server.address()).await.unwrap();
     let lines = calls(client).await.unwrap();
-    handle.drain().await;
-    serving.await.unwrap();
+    server.drain().await;
     lines
 }
 

@@ -93,10 +93,16 @@ async fn a_drain_ends_also_if_the_server_was_never_served() {
 async fn a_server_that_is_drained_before_it_serves_accepts_nobody() {
     let (network, server) = unserved();
     let handle = server.handle();
+    // One has come already, and is told that nothing of its was started.
+    let mut early = connect(&network).await.unwrap();
+    let refused = early.call(call("echo", "x"));
     assert_eq!(handle.drain().now_or_never(), None);
 
-    soon(server.serve(Probe::default().service())).await;
+    let stopped = soon(server.serve(Probe::default().service())).await;
+    assert_eq!(stopped, Stopped::Drained);
     soon(handle.drain()).await;
+    let error = soon(refused).await.unwrap_err();
+    assert_eq!(error.execution(), Execution::NotStarted);
     let error = connect(&network).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     assert_eq!(handle.stats().accepts, 0);

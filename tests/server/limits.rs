@@ -207,6 +207,38 @@ async fn those_that_wait_for_a_place_are_bounded_and_further_ones_not_started() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_many_requests_waiting_is_refused_when_those_of_all_are_too_many() {
+    const MUCH: usize = 100 * 1024;
+    let quota = Quota::new().max_handlers(1, Excess::Wait).max_waiting(MUCH);
+    let town = Town::of(quota);
+    let [mut greedy, mut modest] = [town.connect().await, town.connect().await];
+    let runs = greedy.call(call("wait", "x"));
+    town.probe.until_started(1).await;
+    let long = "x".repeat(MUCH);
+    let waits = [(); 2].map(|()| greedy.call(call("echo", &*long)));
+    settle().await;
+    assert_eq!(town.handle.stats().handling, 3);
+
+    let error = soon(greedy.call(call("echo", "x"))).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Overflow, Execution::NotStarted)
+    );
+    assert!(
+        error.to_string().contains("max_waiting of 102400"),
+        "{error}"
+    );
+    let of_the_modest = modest.call(call("echo", "x"));
+    settle().await;
+    town.probe.ring();
+    for answer in [runs, of_the_modest].into_iter().chain(waits) {
+        soon(answer).await.unwrap();
+    }
+    // What is over weighs nothing.
+    soon(greedy.call(call("echo", "x"))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_place_is_free_again_whatever_became_of_its_handler() {
     let quota = Quota::new().max_handlers(1, Excess::Wait);
     let town = Town::of(quota.clone());

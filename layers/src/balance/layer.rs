@@ -71,7 +71,7 @@ impl<P: Pick> BalanceLayer<P> {
         }
     }
 
-    /// Whether all calls [fail fast](crate::Context::is_fail_fast), those too that do not ask for it. Default:
+    /// Whether calls [fail fast](crate::Context::is_fail_fast) that do not say whether they do. Default:
     /// they wait until their deadline.
     #[must_use]
     pub fn fail_fast(mut self, fail_fast: bool) -> Self {

@@ -29,7 +29,7 @@ pub(super) struct Waiting<S, P> {
 
 impl<S, P> Waiting<S, P> {
     pub(super) fn new(balance: Balance<S, P>, cx: &crate::Context) -> Self {
-        let fail_fast = balance.fail_fast || cx.is_fail_fast();
+        let fail_fast = cx.fail_fast().unwrap_or(balance.fail_fast);
         Self {
             bell: Box::pin(bell(&balance, fail_fast).notified_owned()),
             _demand: balance.replicas().demand(),
