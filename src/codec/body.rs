@@ -102,17 +102,10 @@ where
     T: DeserializeOwned + 'static,
     C: Codec,
 {
-    if body.encoding().is_raw() {
-        let mut value = None::<T>;
-        let any: &mut dyn Any = &mut value;
-        if let Some(bytes) = any.downcast_mut::<Option<Bytes>>() {
-            *bytes = Some(body.as_bytes().clone());
-        } else if let Some(bytes) = any.downcast_mut::<Option<Vec<u8>>>() {
-            *bytes = Some(body.as_bytes().to_vec());
-        }
-        if let Some(value) = value {
-            return Ok(value);
-        }
+    if body.encoding().is_raw()
+        && let Some(value) = bytes_as(|| body.as_bytes().clone())
+    {
+        return Ok(value);
     }
     decode_borrowed(codec, body)
 }
@@ -127,17 +120,10 @@ where
     T: DeserializeOwned + 'static,
     C: Codec,
 {
-    if body.encoding().is_raw() {
-        let mut value = None::<T>;
-        let any: &mut dyn Any = &mut value;
-        if let Some(bytes) = any.downcast_mut::<Option<Bytes>>() {
-            *bytes = Some(mem::take(&mut body).into_bytes());
-        } else if let Some(bytes) = any.downcast_mut::<Option<Vec<u8>>>() {
-            *bytes = Some(mem::take(&mut body).into_bytes().into());
-        }
-        if let Some(value) = value {
-            return Ok(value);
-        }
+    if body.encoding().is_raw()
+        && let Some(value) = bytes_as(|| mem::take(&mut body).into_bytes())
+    {
+        return Ok(value);
     }
     decode_borrowed(codec, &body)
 }
@@ -166,6 +152,18 @@ where
         )));
     }
     codec.decode(body.as_bytes())
+}
+
+/// Raw bytes as a `T` that is nothing but bytes; `None` for any other, and then they are not asked for.
+fn bytes_as<T: 'static>(bytes: impl FnOnce() -> Bytes) -> Option<T> {
+    let mut value = None::<T>;
+    let any: &mut dyn Any = &mut value;
+    if let Some(value) = any.downcast_mut::<Option<Bytes>>() {
+        *value = Some(bytes());
+    } else if let Some(value) = any.downcast_mut::<Option<Vec<u8>>>() {
+        *value = Some(bytes().into());
+    }
+    value
 }
 
 pub(super) fn decode_raw<'de, T: Deserialize<'de>>(

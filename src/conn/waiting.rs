@@ -156,6 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Encoding;
 
     fn request(len: usize) -> Request<Body> {
         Request::new("m", Body::from(vec![0; len]))
@@ -173,6 +174,23 @@ mod tests {
             (Kind::Overflow, Execution::NotStarted)
         );
         waiting.push(Reply::Nobody(0), request(99)).unwrap();
+    }
+
+    #[test]
+    fn a_short_body_that_waits_holds_no_memory_of_others() {
+        let shared = Bytes::from(vec![7; 4096]);
+        let mut waiting = Waiting::new(&Options::new().max_waiting(10, 100));
+        let body = Body::encoded(shared.slice(100..150), Encoding::new(64));
+        waiting
+            .push(Reply::Nobody(0), Request::new("m", body))
+            .unwrap();
+        assert!(shared.is_unique());
+        let (_, request) = waiting.pop().unwrap();
+        let body = request.body();
+        assert_eq!(
+            (&body.as_bytes()[..], body.encoding()),
+            (&[7; 50][..], Encoding::new(64))
+        );
     }
 
     #[test]

@@ -16,10 +16,6 @@
 //! | `CompressionLayer`, with the feature `lz4` or `zstd` | has long bodies compressed | both | inside of what changes bodies |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost |
 //!
-//! [`Client::connect`](crate::Client::connect) and [`Server::serve`](crate::Server::serve) put the usual ones together:
-//! the default stacks [of clients](crate::client#the-stack-by-hand) and [of
-//! servers](crate::server#the-default-stack). By hand:
-//!
 //! The first layer of a [`ServiceBuilder`](tower::ServiceBuilder) is the outermost: it sees a call first and its
 //! answer last. Most of them are written in the crate `steeple-layers`, without knowledge of a connection, over any
 //! tower service; what they cost stands there. Those that need more are written here:
@@ -30,6 +26,10 @@
 //! | [`PropagateTraceLayer`] | a random number, a text of 55 bytes, and the list of the metadata |
 //! | [`TransformLayer`] | your functions |
 //! | `CompressionLayer` | a comparison; the time of compressing where it is done, and one branch where nothing is marked |
+//!
+//! [`Client::connect`](crate::Client::connect) and [`Server::serve`](crate::Server::serve) put the usual ones together:
+//! the default stacks [of clients](crate::client#the-stack-by-hand) and [of
+//! servers](crate::server#the-default-stack). By hand:
 //!
 //! ```
 //! use std::time::Duration;

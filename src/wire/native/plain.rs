@@ -97,3 +97,41 @@ fn short(input: &mut BytesMut, len: usize, block: &mut BytesMut) -> Bytes {
     input.advance(end);
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `count` bodies of `len` bytes, each of its own number, that came together.
+    fn taken(count: u8, len: usize, block: &mut BytesMut) -> Vec<Bytes> {
+        let frames =
+            (0..count).flat_map(|number| [vec![0; Header::LEN], vec![number; len]].concat());
+        let mut input: BytesMut = frames.collect();
+        let bodies = (0..count)
+            .map(|_| short(&mut input, len, block))
+            .collect::<Vec<_>>();
+        assert!(input.is_empty());
+        for (number, body) in (0..).zip(&bodies) {
+            assert_eq!(body, &vec![number; len]);
+        }
+        bodies
+    }
+
+    #[test]
+    fn short_bodies_that_come_together_share_blocks_and_no_block_is_longer_than_its_limit() {
+        let bodies = taken(200, 100, &mut BytesMut::new());
+        let next = |pair: &[Bytes]| pair[0].as_ptr() as usize + 100 == pair[1].as_ptr() as usize;
+        let shared = bodies.chunk_by(|one, two| next(&[one.clone(), two.clone()]));
+        let lens: Vec<usize> = shared.map(<[Bytes]>::len).collect();
+        assert!(lens.len() < 10, "{lens:?}");
+        assert_eq!(lens.iter().max(), Some(&(BLOCK / 100)), "{lens:?}");
+    }
+
+    #[test]
+    fn a_body_that_is_alone_or_empty_takes_no_block() {
+        let mut block = BytesMut::new();
+        taken(1, 100, &mut block);
+        taken(9, 0, &mut block);
+        assert_eq!(block.capacity(), 0);
+    }
+}
