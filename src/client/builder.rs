@@ -5,7 +5,11 @@ use std::{fmt, time::Duration};
 use steeple_layers::{BoxError, Replicas, RetryPolicy, replicas::Builder, resolve::Fixed};
 use tower_service::Service;
 
-use super::{Channel, Client, Connector, DefaultStack, Endpoints, stack::Settings};
+use super::{
+    Channel, Client, Connector, DefaultStack, Endpoints,
+    census::{Census, Counted},
+    stack::Settings,
+};
 use crate::{Codec, Endpoint, Error, codec::DefaultCodec, transport::InvalidEndpoint};
 
 /// Makes a [`Client`] with the [`DefaultStack`].
@@ -32,6 +36,9 @@ pub struct ClientBuilder<C = DefaultCodec, K = Connector> {
     connector: K,
     settings: Settings,
 }
+
+/// The replicas of a client, before they are.
+type Set<K> = Builder<Fixed<Endpoint>, Counted<K>>;
 
 #[cfg(any(feature = "bincode", feature = "json"))]
 impl Client {
@@ -123,12 +130,13 @@ impl<C, K> ClientBuilder<C, K> {
     }
 
     /// A client of replicas that were put together by hand: found by a resolver, in zones, under layers of their
-    /// own. The connector of this builder is not used.
+    /// own. The connector of this builder is not used, and what their connections count is counted by theirs.
     pub fn replicas(self, replicas: Replicas<Channel>) -> Client<DefaultStack, C>
     where
         C: Codec,
     {
-        Client::with_codec(self.settings.stack(replicas, true), self.codec)
+        let stack = self.settings.stack(replicas, Census::default(), true);
+        Client::with_codec(stack, self.codec)
     }
 }
 
@@ -175,7 +183,7 @@ where
     fn build<E>(
         self,
         endpoints: E,
-        set: impl FnOnce(Builder<Fixed<Endpoint>, K>) -> Builder<Fixed<Endpoint>, K>,
+        set: impl FnOnce(Set<K>) -> Set<K>,
     ) -> Result<Client<DefaultStack, C>, Error>
     where
         E: TryInto<Endpoints>,
@@ -183,8 +191,10 @@ where
     {
         let endpoints = endpoints.try_into().map_err(Into::into)?;
         let several = endpoints.as_slice().len() > 1;
-        let replicas = Replicas::builder(Fixed::new(endpoints)?, self.connector);
-        let stack = self.settings.stack(set(replicas).start(), several);
+        let census = Census::default();
+        let connector = Counted::new(self.connector, census.clone());
+        let replicas = set(Replicas::builder(Fixed::new(endpoints)?, connector)).start();
+        let stack = self.settings.stack(replicas, census, several);
         Ok(Client::with_codec(stack, self.codec))
     }
 }

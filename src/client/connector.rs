@@ -4,17 +4,13 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use tower_service::Service;
 
-use super::Channel;
+use super::{Channel, census::Census};
 use crate::{
     Address, BoxError, Endpoint, Error, Kind, Options, Stats,
     conn::{Builder, RpcService, Unserved},
@@ -48,18 +44,12 @@ pub struct Connector<D = NetDialer, S = Unserved, W = Native> {
     wire: W,
     options: Options,
     dial_timeout: Duration,
-    dials: Arc<Dials>,
+    census: Census,
 }
 
 /// A connection that is being made. Dropping it ends the dial.
 #[must_use = "a dial does nothing unless it is polled"]
 pub struct Connecting(Pin<Box<dyn Future<Output = Result<Channel, Error>> + Send>>);
-
-#[derive(Debug, Default)]
-struct Dials {
-    succeeded: AtomicU64,
-    failed: AtomicU64,
-}
 
 impl Connector {
     /// Dials what a [`NetDialer`] dials within 10 s, speaks the native wire and serves nothing.
@@ -70,7 +60,7 @@ impl Connector {
             wire: Native::default(),
             options: Options::default(),
             dial_timeout: Duration::from_secs(10),
-            dials: Arc::default(),
+            census: Census::default(),
         }
     }
 }
@@ -84,7 +74,7 @@ impl<D, S, W> Connector<D, S, W> {
             wire: self.wire,
             options: self.options,
             dial_timeout: self.dial_timeout,
-            dials: self.dials,
+            census: self.census,
         }
     }
 
@@ -101,7 +91,7 @@ impl<D, S, W> Connector<D, S, W> {
             wire: self.wire,
             options: self.options,
             dial_timeout: self.dial_timeout,
-            dials: self.dials,
+            census: self.census,
         }
     }
 
@@ -113,7 +103,7 @@ impl<D, S, W> Connector<D, S, W> {
             wire: self.wire,
             options: self.options,
             dial_timeout: self.dial_timeout,
-            dials: self.dials,
+            census: self.census,
         }
     }
 
@@ -125,7 +115,7 @@ impl<D, S, W> Connector<D, S, W> {
             wire,
             options: self.options,
             dial_timeout: self.dial_timeout,
-            dials: self.dials,
+            census: self.census,
         }
     }
 
@@ -142,14 +132,10 @@ impl<D, S, W> Connector<D, S, W> {
         self
     }
 
-    /// The [`dials`](Stats::dials) of this connector and its clones that gave a connection, and the
-    /// [`dial_errors`](Stats::dial_errors). What a connection counts, its channel tells.
+    /// What all connections of this connector and its clones have counted, those that are over too, and the
+    /// [`dials`](Stats::dials).
     pub fn stats(&self) -> Stats {
-        Stats {
-            dials: self.dials.succeeded.load(Ordering::Relaxed),
-            dial_errors: self.dials.failed.load(Ordering::Relaxed),
-            ..Stats::default()
-        }
+        self.census.stats()
     }
 }
 
@@ -190,7 +176,9 @@ where
     /// If called outside of a tokio runtime.
     pub fn connect_io(&self, io: impl Io, address: impl Into<Option<Address>>) -> Channel {
         let builder = self.builder().address(address);
-        self.spawn(builder, io)
+        let channel = self.spawn(builder, io);
+        self.census.enter(channel.peer().clone());
+        channel
     }
 
     fn builder(&self) -> Builder<W> {
@@ -282,18 +270,14 @@ where
                     Err(Error::new(Kind::Unreachable, text).with_source(elapsed))
                 }
             };
-            match dialled {
-                Ok(opened) => {
-                    connector.dials.succeeded.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(target: events::CLIENT, address = %opened.address, "dialled");
-                    Ok(connector.connected(opened))
-                }
-                Err(error) => {
-                    connector.dials.failed.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(target: events::CLIENT, %error, "a dial failed");
-                    Err(error)
-                }
-            }
+            let connected = dialled.map(|opened| {
+                tracing::debug!(target: events::CLIENT, address = %opened.address, "dialled");
+                connector.connected(opened)
+            });
+            connector.census.dialled(&connected);
+            connected.inspect_err(|error| {
+                tracing::debug!(target: events::CLIENT, %error, "a dial failed");
+            })
         }))
     }
 }

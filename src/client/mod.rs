@@ -79,6 +79,7 @@
 mod batch;
 mod builder;
 mod call;
+mod census;
 mod channel;
 mod connector;
 mod endpoints;

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder};
 use tower_service::Service;
 
-use super::{Channel, Client};
-use crate::{Body, Error, Request, Response, layers::PeerAndSizes};
+use super::{Channel, Client, census::Census};
+use crate::{Body, Error, Request, Response, Stats, layers::PeerAndSizes};
 
 /// What [`Client::connect`] puts together: the paved road, of which more may come without another name.
 ///
@@ -43,6 +43,7 @@ pub struct DefaultStack {
     layers: Layers,
     /// For what is more than a call.
     balance: Balance<Channel>,
+    census: Census,
     settings: Settings,
 }
 
@@ -86,8 +87,14 @@ fn layers(balance: Balance<Channel>, settings: &Settings) -> Layers {
 }
 
 impl Settings {
-    /// Puts the default stack together over a set of replicas; `several`, if there may be more than one.
-    pub(super) fn stack(mut self, replicas: Replicas<Channel>, several: bool) -> DefaultStack {
+    /// Puts the default stack together over a set of replicas, whose connections are counted in `census`; `several`,
+    /// if there may be more than one.
+    pub(super) fn stack(
+        mut self,
+        replicas: Replicas<Channel>,
+        census: Census,
+        several: bool,
+    ) -> DefaultStack {
         // A call that found the queue of one connection full is worth another try where there is another.
         self.retry = self.retry.elsewhere(several);
         let balance = BalanceLayer::new(PeakEwma::default())
@@ -96,6 +103,7 @@ impl Settings {
         DefaultStack {
             layers: layers(balance.clone(), &self),
             balance,
+            census,
             settings: self,
         }
     }
@@ -115,6 +123,14 @@ impl DefaultStack {
     /// The replicas below: their state and why, at any time, and each to be called by itself.
     pub fn replicas(&self) -> &Replicas<Channel> {
         self.balance.replicas()
+    }
+
+    /// What all its connections have counted, those that are over too, and its [`dials`](Stats::dials); of all clones
+    /// together. It counts what went over connections: a call that was tried again counts again, and one that found no
+    /// replica does not. Connections that another made are not counted here, but by their
+    /// [`Connector`](super::Connector::stats): those of [replicas made by hand](super::ClientBuilder::replicas).
+    pub fn stats(&self) -> Stats {
+        self.census.stats()
     }
 
     /// The connection that takes a whole batch, whose requests are given what calls have.
@@ -138,6 +154,11 @@ impl DefaultStack {
 }
 
 impl<C> Client<DefaultStack, C> {
+    /// What all connections of this client and its clones have counted, as [`DefaultStack::stats`].
+    pub fn stats(&self) -> Stats {
+        self.service.stats()
+    }
+
     /// Ends all connections in order, and makes no other: calls under way end, later ones fail before they begin,
     /// with [`Kind::Closed`](crate::Kind::Closed). For all clones. It is begun when this returns, whether or not the
     /// future is polled, which is ready when all connections are over.

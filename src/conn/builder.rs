@@ -9,8 +9,14 @@ use tokio::{
 };
 
 use super::{
-    clock::Clock, driver::Connection, options::Options, outbox::Outbox, peer::Peer,
-    service::RpcService, shared::Shared, unserved::Unserved,
+    clock::Clock,
+    driver::{Connection, Parts},
+    options::Options,
+    outbox::Outbox,
+    peer::Peer,
+    service::RpcService,
+    shared::Shared,
+    unserved::Unserved,
 };
 use crate::{
     transport::Address,
@@ -52,6 +58,18 @@ pub struct Builder<W = Native> {
     options: Options,
     address: Option<Address>,
     extensions: Extensions,
+}
+
+/// A connection that only waits for its service. Calls of its peer wait too, until it is served, and fail if this is
+/// dropped.
+pub(crate) struct Prepared<Io, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    W: Wire,
+{
+    peer: Peer,
+    /// Until it is served.
+    parts: Option<Parts<Io, W>>,
 }
 
 impl Builder {
@@ -114,6 +132,15 @@ impl<W: Wire> Builder<W> {
         Io: AsyncRead + AsyncWrite + Unpin,
         S: RpcService,
     {
+        let prepared = self.prepare(io);
+        (prepared.peer().clone(), prepared.serve(service))
+    }
+
+    /// All but the service, for one that is made for this very peer.
+    pub(crate) fn prepare<Io>(self, io: Io) -> Prepared<Io, W>
+    where
+        Io: AsyncRead + AsyncWrite + Unpin,
+    {
         let Self {
             role,
             wire,
@@ -139,18 +166,20 @@ impl<W: Wire> Builder<W> {
         if let Some(address) = address {
             extensions.insert(address);
         }
-        let connection = Connection::new(
+        let parts = Parts {
             io,
             decoder,
             role,
-            service,
             shared,
-            Arc::new(extensions),
+            extensions: Arc::new(extensions),
             clock,
             capabilities,
-            &options,
-        );
-        (peer, connection)
+            options,
+        };
+        Prepared {
+            peer,
+            parts: Some(parts),
+        }
     }
 
     /// Refuses a peer: the task, to be spawned, tells it `reason` and `text` before anything else and closes the
@@ -166,8 +195,47 @@ impl<W: Wire> Builder<W> {
     where
         Io: AsyncRead + AsyncWrite + Unpin,
     {
-        let (_, mut connection) = self.build(io, Unserved);
+        self.prepare(io).refuse(reason, text)
+    }
+}
+
+impl<Io, W> Prepared<Io, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    W: Wire,
+{
+    /// The other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The task that serves it.
+    pub(crate) fn serve<S: RpcService>(mut self, service: S) -> Connection<Io, S, W> {
+        let parts = self.parts.take();
+        Connection::new(parts.expect("only this takes them"), service)
+    }
+
+    /// The task that [refuses](Builder::refuse) it.
+    pub(crate) fn refuse(
+        self,
+        reason: Reason,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Connection<Io, Unserved, W> {
+        let mut connection = self.serve(Unserved);
         connection.refuse(reason, text.into());
         connection
+    }
+}
+
+impl<Io, W> Drop for Prepared<Io, W>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    W: Wire,
+{
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.take() {
+            // Its end is told to all who wait for the peer.
+            drop(Connection::new(parts, Unserved));
+        }
     }
 }

@@ -68,6 +68,7 @@ mod unserved;
 mod values;
 mod waiting;
 mod window;
+mod witness;
 
 pub use self::{
     builder::Builder,
@@ -82,4 +83,4 @@ pub use self::{
     unserved::Unserved,
     values::Values,
 };
-pub(crate) use self::{mailbox::CallResult, tray::Tray};
+pub(crate) use self::{mailbox::CallResult, tray::Tray, witness::Witness};

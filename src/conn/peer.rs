@@ -19,6 +19,7 @@ use super::{
     stats::Stats,
     tray::Tray,
     values::Values,
+    witness::Witness,
 };
 use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address};
 
@@ -191,6 +192,11 @@ impl Peer {
         })
     }
 
+    /// Whether the connection is over and nobody else has a handle of it: what it has counted changes no more.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// Lets the connection end in order, without waiting.
     pub(crate) fn release(&self) {
         self.shared.want(Wish::Drain);
@@ -234,7 +240,10 @@ impl Service<Request<Body>> for Peer {
             let sent = self.shared.one_way(request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
-        let seat = Seat::take(&mut self.seat, &self.shared);
+        let seat = match request.extensions().get::<Witness>() {
+            None => Seat::take(&mut self.seat, &self.shared),
+            Some(witness) => Seat::watched(&self.shared, witness),
+        };
         match self.shared.call(request, seat.mailbox()) {
             Ok(key) => ResponseFuture::waiting(key, seat),
             Err(error) => ResponseFuture::ready(Err(error)),

@@ -8,8 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{answer::plain, inflight::Key, seat::Seat};
-use crate::{Body, Error, Response};
+use super::{answer::plain, inflight::Key, mailbox::CallResult, seat::Seat};
+use crate::{Body, Error, Execution, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
 ///
@@ -41,6 +41,7 @@ impl ResponseFuture {
     pub fn detach(mut self) {
         if let State::Waiting { seat, .. } = std::mem::replace(&mut self.0, State::Taken) {
             seat.mailbox().close();
+            seat.saw(|| Execution::MaybeExecuted);
         }
     }
 }
@@ -51,7 +52,8 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Waiting { seat, .. } = &self.0 {
             let poll = seat.mailbox().poll(cx.waker());
-            if poll.is_ready() {
+            if let Poll::Ready(result) = &poll {
+                seat.saw(|| execution(result));
                 self.0 = State::Taken;
             }
             return poll.map(plain);
@@ -65,10 +67,14 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Waiting { key, seat } = &self.0
-            && seat.mailbox().close()
-        {
-            seat.shared().abandon(*key);
+        if let State::Waiting { key, seat } = &self.0 {
+            match seat.mailbox().close() {
+                None => {
+                    let execution = seat.shared().abandon(*key);
+                    seat.saw(|| execution);
+                }
+                Some(result) => seat.saw(|| execution(&result)),
+            }
         }
     }
 }
@@ -81,5 +87,13 @@ impl fmt::Debug for ResponseFuture {
             State::Taken => "taken",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
+    }
+}
+
+/// What a result says of the handler.
+fn execution(result: &CallResult) -> Execution {
+    match result {
+        Ok(_) => Execution::Executed,
+        Err(error) => error.execution(),
     }
 }

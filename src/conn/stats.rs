@@ -4,7 +4,8 @@ use std::{fmt, ops::AddAssign};
 
 use crate::{Body, Kind, wire::compression};
 
-/// Counters of one connection, or the sum of several. A consistent copy; nothing resets them.
+/// Counters of one connection, or the sum of several. A consistent copy; nothing resets them: to count anew, keep a
+/// copy and ask what has come [`since`](Self::since).
 ///
 /// The last five are of those that make connections, a [`Connector`](crate::Connector) and a
 /// [`Server`](crate::Server): for a connection alone they are 0.
@@ -94,6 +95,13 @@ impl Outcomes {
             Err(kind) => self.errors[kind.index()] += 1,
         }
     }
+
+    fn merge(&mut self, other: Self, by: fn(u64, u64) -> u64) {
+        self.ok = by(self.ok, other.ok);
+        for (mine, other) in self.errors.iter_mut().zip(other.errors) {
+            *mine = by(*mine, other);
+        }
+    }
 }
 
 /// Prints the kinds that occurred.
@@ -111,28 +119,25 @@ impl fmt::Debug for Outcomes {
 }
 
 impl Stats {
-    /// Counts how a body went out.
-    pub(super) fn count_body(&mut self, body: &Body) {
-        if body.is_compressed() {
-            self.compressed += 1;
-            self.compression_saved += compression::plain_len(body) - body.len() as u64;
-        } else if body.compression().is_some() {
-            self.compression_refused += 1;
-        }
+    /// What has been counted since an `earlier` copy of the same counters. What is there now – [in
+    /// flight](Self::in_flight), [pending](Self::pending), [handled](Self::handling) – stays what it is.
+    ///
+    /// ```
+    /// # fn example(client: steeple::Client) {
+    /// let before = client.stats();
+    /// // ... a minute later:
+    /// let minute = client.stats().since(&before);
+    /// println!("{} calls, {} bytes", minute.calls.total(), minute.bytes_written);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        self.merge(*earlier, u64::saturating_sub);
+        self
     }
-}
 
-impl AddAssign for Outcomes {
-    fn add_assign(&mut self, other: Self) {
-        self.ok += other.ok;
-        for (sum, errors) in self.errors.iter_mut().zip(other.errors) {
-            *sum += errors;
-        }
-    }
-}
-
-impl AddAssign for Stats {
-    fn add_assign(&mut self, other: Self) {
+    /// Puts each counter together with the same one of `other`. What is no counter stays.
+    fn merge(&mut self, other: Self, by: fn(u64, u64) -> u64) {
         let Self {
             calls,
             served,
@@ -151,40 +156,66 @@ impl AddAssign for Stats {
             write_calls,
             read_errors,
             write_errors,
-            in_flight,
-            pending,
-            handling,
+            in_flight: _,
+            pending: _,
+            handling: _,
             dials,
             dial_errors,
             accepts,
             accept_errors,
             refusals,
         } = other;
-        self.calls += calls;
-        self.served += served;
-        self.one_way_sent += one_way_sent;
-        self.one_way_received += one_way_received;
-        self.one_way_dropped += one_way_dropped;
-        self.one_way_answers += one_way_answers;
-        self.late_answers += late_answers;
-        self.late_cancels += late_cancels;
-        self.compressed += compressed;
-        self.compression_saved += compression_saved;
-        self.compression_refused += compression_refused;
-        self.bytes_read += bytes_read;
-        self.bytes_written += bytes_written;
-        self.read_calls += read_calls;
-        self.write_calls += write_calls;
-        self.read_errors += read_errors;
-        self.write_errors += write_errors;
-        self.in_flight += in_flight;
-        self.pending += pending;
-        self.handling += handling;
-        self.dials += dials;
-        self.dial_errors += dial_errors;
-        self.accepts += accepts;
-        self.accept_errors += accept_errors;
-        self.refusals += refusals;
+        self.calls.merge(calls, by);
+        self.served.merge(served, by);
+        for (mine, other) in [
+            (&mut self.one_way_sent, one_way_sent),
+            (&mut self.one_way_received, one_way_received),
+            (&mut self.one_way_dropped, one_way_dropped),
+            (&mut self.one_way_answers, one_way_answers),
+            (&mut self.late_answers, late_answers),
+            (&mut self.late_cancels, late_cancels),
+            (&mut self.compressed, compressed),
+            (&mut self.compression_saved, compression_saved),
+            (&mut self.compression_refused, compression_refused),
+            (&mut self.bytes_read, bytes_read),
+            (&mut self.bytes_written, bytes_written),
+            (&mut self.read_calls, read_calls),
+            (&mut self.write_calls, write_calls),
+            (&mut self.read_errors, read_errors),
+            (&mut self.write_errors, write_errors),
+            (&mut self.dials, dials),
+            (&mut self.dial_errors, dial_errors),
+            (&mut self.accepts, accepts),
+            (&mut self.accept_errors, accept_errors),
+            (&mut self.refusals, refusals),
+        ] {
+            *mine = by(*mine, other);
+        }
+    }
+
+    /// Counts how a body went out.
+    pub(super) fn count_body(&mut self, body: &Body) {
+        if body.is_compressed() {
+            self.compressed += 1;
+            self.compression_saved += compression::plain_len(body) - body.len() as u64;
+        } else if body.compression().is_some() {
+            self.compression_refused += 1;
+        }
+    }
+}
+
+impl AddAssign for Outcomes {
+    fn add_assign(&mut self, other: Self) {
+        self.merge(other, |mine, other| mine + other);
+    }
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.merge(other, |mine, other| mine + other);
+        self.in_flight += other.in_flight;
+        self.pending += other.pending;
+        self.handling += other.handling;
     }
 }
 
@@ -207,5 +238,22 @@ mod tests {
             (2, 2, 4)
         );
         assert_eq!(format!("{outcomes:?}"), r#"{"ok": 2, Timeout: 2}"#);
+    }
+
+    #[test]
+    fn what_has_come_since_is_the_difference_and_what_is_there_stays() {
+        let mut before = Stats {
+            bytes_read: 3,
+            in_flight: 2,
+            ..Stats::default()
+        };
+        before.calls.count(Ok(()));
+        let mut now = before;
+        now += before;
+        assert_eq!((now.in_flight, now.bytes_read), (4, 6));
+        let since = now.since(&before);
+        assert_eq!((since.calls.ok(), since.bytes_read), (1, 3));
+        assert_eq!(since.in_flight, 4);
+        assert_eq!(now.since(&now).calls, Outcomes::default());
     }
 }

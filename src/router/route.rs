@@ -147,8 +147,9 @@ impl<S> Route<S> {
     /// compute for long. Meant for plain functions; an `async` one keeps its thread while it awaits.
     ///
     /// There are at most 512 such threads unless the runtime is built with another number. Further calls wait for
-    /// one, as many as the connections [allow](crate::Options::max_handlers), and at most 65 536 of this route, beyond
-    /// which they are refused. A call that is cancelled before its handler has begun never begins; one that has begun
+    /// one. They count as handlers, of which a server has at most [8192](crate::conn::Quota::max_handlers) unless told
+    /// otherwise, so that the rest waits with its connections, in bounds; and of one route at most 65 536 wait, beyond
+    /// which calls are refused. A call that is cancelled before its handler has begun never begins; one that has begun
     /// runs to its end, and nobody hears of it.
     pub fn blocking(mut self) -> Self {
         self.conduct.run = Run::Blocking;

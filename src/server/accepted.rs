@@ -8,13 +8,16 @@ use std::{
 
 use tower_service::Service;
 
-use crate::{Address, Error, Extensions, Kind, conn::RpcService};
+use crate::{Address, Error, Extensions, Kind, Peer, conn::RpcService};
 
 /// A client that was accepted and has said nothing yet: what a service of its own is made for, by
 /// [`serve_with`](super::Server::serve_with).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Accepted {
+    /// The client as something to call, and to keep [values](Peer::values) with. What is called before it has a
+    /// service waits until then, and fails if it gets none.
+    pub peer: Peer,
     /// What the transport calls the client.
     pub address: Address,
     /// Where the client came in.

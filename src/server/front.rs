@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::{JoinSet, coop},
+    task::{JoinSet, coop, yield_now},
     time::{Instant, sleep_until},
 };
 use tower_service::Service;
@@ -197,12 +197,19 @@ where
         if let Some((io, address)) = self.in_hand.take() {
             self.refuse(io, address, Reason::Shutdown, STOPS.into());
         }
+        let mut asked_again = false;
         for _ in 0..MAX_SWEPT {
             let accept = coop::unconstrained(self.listener.accept());
-            let Some(Ok((io, address))) = now(accept).await else {
-                return;
-            };
-            self.refuse(io, address, Reason::Shutdown, STOPS.into());
+            match now(accept).await {
+                Some(Ok((io, address))) => self.refuse(io, address, Reason::Shutdown, STOPS.into()),
+                Some(Err(_)) => return,
+                None if asked_again => return,
+                None => {
+                    // The runtime may not have asked the system since somebody came.
+                    asked_again = true;
+                    yield_now().await;
+                }
+            }
         }
     }
 
@@ -286,10 +293,14 @@ where
             extensions,
             ..
         } = opened;
+        let builder = self.builder(&address).extensions(extensions.clone());
+        let prepared = builder.prepare(io);
+        let peer = prepared.peer().clone();
         let accepted = Accepted {
+            peer: peer.clone(),
             address: address.clone(),
             listener,
-            extensions: extensions.clone(),
+            extensions,
         };
         let within = self.options.handshake_timeout;
         let made = tokio::select! {
@@ -303,10 +314,14 @@ where
         };
         let service = match made {
             Ok(service) => service,
-            Err((reason, text)) => return self.refuse(io, address, reason, text).await,
+            Err((reason, text)) => {
+                self.refused(&address, &text);
+                // It always fails, with the text.
+                drop(prepared.refuse(reason, text).await);
+                return;
+            }
         };
-        let builder = self.builder(&address).extensions(extensions);
-        let (peer, connection) = builder.build(io, service);
+        let connection = prepared.serve(service);
         let entry = Registry::enter(self.handle.registry(), peer.clone(), wishes);
         let drains = |reason| {
             tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");

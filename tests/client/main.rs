@@ -6,6 +6,7 @@ mod support;
 
 mod batch;
 mod calls;
+mod counters;
 mod default_stack;
 mod started;
 

@@ -2,7 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Condvar, Mutex, mpsc},
     task::Poll,
     thread,
     time::Duration,
@@ -149,6 +149,46 @@ fn a_blocking_function_whose_call_is_cancelled_before_it_began_never_begins() {
         first.await.unwrap();
         third.await.unwrap();
         assert_eq!(begun.iter().collect::<Vec<_>>(), [1, 3]);
+    });
+}
+
+#[test]
+fn ten_thousand_blocking_calls_take_turns_on_a_few_threads_and_are_all_answered() {
+    const THREADS: usize = 4;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(THREADS)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (began, begun) = mpsc::channel();
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let open = gate.clone();
+        let function = move || {
+            began.send(()).unwrap();
+            let (is_open, opened) = &*open;
+            drop(opened.wait_while(is_open.lock().unwrap(), |open| !*open));
+        };
+        let router = Router::new()
+            .route("Block", function.blocking())
+            .route("Echo", |text: String| text);
+        let channel = client(router);
+        let calls = (0..10_000).map(|_| channel.clone().call(value("Block", ())));
+        let calls: Vec<_> = calls.collect();
+        // All have arrived when one that came after them is answered, which no thread keeps from it.
+        is_alive(&channel).await;
+        assert_eq!(channel.stats().in_flight, 10_000);
+        (0..THREADS).for_each(|_| begun.recv().unwrap());
+        assert!(begun.try_recv().is_err());
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert_eq!(
+            begun.iter().take(10_000 - THREADS).count(),
+            10_000 - THREADS
+        );
     });
 }
 

@@ -139,6 +139,7 @@ async fn a_drain_waits_for_calls_under_way_and_refuses_new_clients() {
     assert_pending!(drain.poll());
 
     soon(channel.draining()).await;
+    settle().await;
     let error = connect(&town.network).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
     settle().await;

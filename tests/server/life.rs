@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use futures_util::{FutureExt, future::join_all};
 use steeple::{
-    Channel, Connector, Error, Execution, Kind, Options, Request, Response, Server, Stopped,
+    Channel, Connector, Error, Execution, Kind, Options, Peer, Request, Response, Server, Stopped,
     server::{Accepted, Phase},
     transport::{
         Address, Listener, TcpListener,
@@ -269,6 +269,44 @@ async fn each_connection_has_the_service_that_was_made_for_it_or_is_refused() {
     assert!(text.contains("handshake_timeout"), "{text}");
     settle().await;
     assert_eq!(handle.stats().refusals, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_made_for_a_client_can_call_it_before_it_was_called() {
+    let (network, server) = town();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let make = service_fn(move |accepted: Accepted| {
+        let (mut peer, tell) = (accepted.peer, tell.clone());
+        async move {
+            peer.values().insert("a guest");
+            let foe = accepted.address.to_string() == "mem://foe";
+            let name = peer.call(call("echo", accepted.address.to_string()));
+            tokio::spawn(async move { tell.send(name.await) });
+            let is_known = |request: Request| {
+                let guest = Peer::of(&request).unwrap().values().get::<&str>();
+                let known = guest.unwrap_or("nobody").to_owned();
+                async move { Ok::<_, Error>(Response::new(known.into())) }
+            };
+            match foe {
+                false => Ok(service_fn(is_known)),
+                true => Err(Error::new(Kind::PermissionDenied, "no foes here")),
+            }
+        }
+    });
+    tokio::spawn(server.serve_with(make));
+    let connector = |name| {
+        let connector = Connector::new().dialer(network.dialer(name));
+        connector.serve(Probe::default().service())
+    };
+    let mut friend = connector("friend").connect("mem://server").await.unwrap();
+    let greeted = soon(told.recv()).await.unwrap().unwrap();
+    assert_eq!(greeted.body().as_bytes(), "mem://friend");
+    let known = soon(friend.call(call("who am i", ""))).await.unwrap();
+    assert_eq!(known.body().as_bytes(), "a guest");
+
+    let _foe = connector("foe").connect("mem://server").await.unwrap();
+    let refused = soon(told.recv()).await.unwrap().unwrap_err();
+    assert_eq!(refused.execution(), Execution::NotSent);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! A server over TCP on this host.
 
 use std::{
+    io::Read as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use steeple::{Channel, Execution, Kind, Server, ServerHandle};
+use steeple::{Address, Channel, Execution, Kind, Server, ServerHandle, conn::Excess};
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tower::Service;
 
@@ -65,6 +66,49 @@ async fn a_drain_under_load_answers_every_call_that_it_took() {
     assert!(server.peers().is_empty());
     let error = Channel::connect(server.address()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
+}
+
+#[tokio::test]
+async fn who_waits_in_the_systems_queue_when_the_server_drains_is_told_that_nothing_was_started() {
+    let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+    let server = server.max_connections(1, Excess::Wait).spawn(echo());
+    let first = connect(&server).await;
+    first.handshaken().await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        // It has sent its call before anybody has accepted it.
+        let mut channel = connect(&server).await;
+        let answer = channel.call(call("echo", "x"));
+        while channel.stats().bytes_written == 0 {
+            tokio::task::yield_now().await;
+        }
+        answers.push((channel, answer));
+    }
+    timeout(LONG, server.drain()).await.unwrap();
+    for (_channel, answer) in answers {
+        let error = timeout(LONG, answer).await.unwrap().unwrap_err();
+        assert_eq!(error.execution(), Execution::NotStarted, "{error:?}");
+    }
+    assert_eq!(server.stats().refusals, 20);
+}
+
+#[tokio::test]
+async fn who_came_in_the_moment_of_a_drain_is_told_too() {
+    let server = serve().await;
+    tokio::task::yield_now().await;
+    let Address::Tcp(address) = server.address() else {
+        panic!("it is an address of TCP");
+    };
+    // The runtime has not asked the system whether anybody has come.
+    let streams = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
+    timeout(LONG, server.drain()).await.unwrap();
+    for mut stream in streams {
+        let mut farewell = Vec::new();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.read_to_end(&mut farewell).unwrap();
+        let text = String::from_utf8_lossy(&farewell);
+        assert!(text.contains("the server stops"), "{text:?}");
+    }
 }
 
 #[tokio::test]

@@ -75,6 +75,25 @@ async fn a_lost_connection_is_dialled_again_and_again_ever_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_connection_that_lasted_the_waits_between_dials_begin_anew() {
+    let net = Net::default();
+    let replicas = Replicas::new(Fixed::one("a"), net.clone());
+    replicas.ready().await.unwrap();
+    for _ in 0..2 {
+        net.stop("a");
+        let before = net.dials("a");
+        sleep(Duration::from_millis(100)).await;
+        let early = net.dials("a") - before;
+        assert!((3..=8).contains(&early), "{early}");
+        // By now the waits are long.
+        sleep(Duration::from_secs(60)).await;
+        net.start("a");
+        sleep(Duration::from_secs(5)).await;
+        are(&replicas, &[("a", State::Live)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_endpoint_ends_its_calls_and_is_then_let_go() {
     let net = Net::default();
     let listed = Listed::new(&["a", "b"]);

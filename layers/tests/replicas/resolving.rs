@@ -131,6 +131,23 @@ async fn a_resolver_that_fails_is_asked_again_ever_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_answer_the_waits_for_a_resolver_begin_anew() {
+    let (resolver, asked) = scripted(false, |number| match number {
+        15 => Ok(Resolution::versioned(one(), 1)),
+        _ => Err("no answer".into()),
+    });
+    let _replicas = Replicas::new(resolver, Net::default());
+    sleep(Duration::from_secs(60)).await;
+    let asked = asked.lock().unwrap();
+    let wait = |number: usize| asked[number] - asked[number - 1];
+    let (longest, anew) = (wait(15), wait(17));
+    assert!(
+        longest >= 500 * MS && anew <= 15 * MS,
+        "{longest:?}, then {anew:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolver_that_answers_the_same_version_is_not_asked_in_a_hot_loop() {
     let (resolver, asked) = scripted(false, |_| Ok(Resolution::versioned(one(), 1)));
     let _replicas = Replicas::new(resolver, Net::default());

@@ -112,6 +112,19 @@ where
     counted: Counted,
 }
 
+/// What a connection is put together of, besides its service.
+pub(super) struct Parts<Io, W: Wire> {
+    pub(super) io: Io,
+    pub(super) decoder: W::Decoder,
+    pub(super) role: Role,
+    pub(super) shared: Arc<Shared>,
+    /// What requests find of the connection.
+    pub(super) extensions: Arc<Extensions>,
+    pub(super) clock: Clock,
+    pub(super) capabilities: Capabilities,
+    pub(super) options: Options,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     read_buffer: usize,
@@ -152,23 +165,19 @@ where
     S: RpcService,
     W: Wire,
 {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the one place where a connection is put together"
-    )]
-    pub(super) fn new(
-        io: Io,
-        decoder: W::Decoder,
-        role: Role,
-        service: S,
-        shared: Arc<Shared>,
-        connection: Arc<Extensions>,
-        clock: Clock,
-        capabilities: Capabilities,
-        options: &Options,
-    ) -> Self {
+    pub(super) fn new(parts: Parts<Io, W>, service: S) -> Self {
+        let Parts {
+            io,
+            decoder,
+            role,
+            shared,
+            extensions,
+            clock,
+            capabilities,
+            options,
+        } = parts;
         let now = Instant::now();
-        let mut state = State::new(options, clock.tick(now));
+        let mut state = State::new(&options, clock.tick(now));
         if !capabilities.hello {
             state.opened();
         }
@@ -182,7 +191,7 @@ where
             io,
             decoder,
             role,
-            serving: Serving::new(service, shared.clone(), connection, clock, options),
+            serving: Serving::new(service, shared.clone(), extensions, clock, &options),
             shared,
             state,
             settings,
