@@ -32,6 +32,7 @@
 //! | [`HANDLER`] | error | `a handler panicked` | `panic`, and `method` under a [`CatchPanicLayer`](crate::layers::CatchPanicLayer) |
 //! | [`TRANSPORT`] | warn | `a stream keeps the system's options` | `listener`, `error` |
 //! | | debug | `a client left before it was accepted` | `listener`, `error` |
+//! | | debug | `the server does not do compression`, which this client would: the connection is plain | `address` |
 //! | [`WIRE`] | debug | `a one-way message is dropped`, being too long or broken | `error` |
 
 /// Dialling, and the connections of clients.

@@ -132,6 +132,7 @@ where
                         let _ = call(service, request).await;
                         return Ok(true);
                     }
+                    Frame::Offer => self.encoder.preface(&mut self.out),
                     Frame::Hello(hello) => {
                         self.encoder.peer_hello(&hello);
                         self.encoder.hello(&mut self.out);

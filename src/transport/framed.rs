@@ -67,7 +67,7 @@ impl NativeCodec {
     fn write(&mut self, frame: &Frame) -> Result<Lane, crate::Error> {
         let (encoder, out) = (&mut self.encoder, &mut self.out);
         match frame {
-            Frame::Hello(_) => {}
+            Frame::Hello(_) | Frame::Offer => {}
             Frame::Request {
                 id,
                 remaining,

@@ -56,7 +56,7 @@ pub struct Handshake<I>(Stage<I>);
 
 enum Stage<I> {
     /// There is nothing to do.
-    Over(I),
+    Over(I, Extensions),
     Ahead(Ahead<I>),
 }
 
@@ -100,7 +100,12 @@ impl<I: Io> Handshake<I> {
 
     /// One in which nothing is to be done.
     pub fn over(io: I) -> Self {
-        Self(Stage::Over(io))
+        Self::known(io, Extensions::new())
+    }
+
+    /// One in which nothing is to be done, since what is known of the other side is known from the beginning.
+    pub fn known(io: I, extensions: Extensions) -> Self {
+        Self(Stage::Over(io, extensions))
     }
 }
 
@@ -125,7 +130,12 @@ impl<I: Io> Open for Handshake<I> {
         endpoint: Option<Endpoint>,
     ) -> Result<Opened<I>, BoxError> {
         match self.0 {
-            Stage::Over(io) => Ok(Opened::new(io, address, endpoint)),
+            Stage::Over(io, extensions) => Ok(Opened {
+                io,
+                address,
+                endpoint,
+                extensions,
+            }),
             Stage::Ahead(future) => future.await,
         }
     }
@@ -164,7 +174,7 @@ impl fmt::Debug for Refused {
 
 impl<I> fmt::Debug for Handshake<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let over = matches!(self.0, Stage::Over(_));
+        let over = matches!(self.0, Stage::Over(..));
         f.debug_struct("Handshake")
             .field("over", &over)
             .finish_non_exhaustive()

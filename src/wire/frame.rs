@@ -8,6 +8,9 @@ use crate::{Body, BodyCompression, Encoding, Error, Request, Response};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Frame {
+    /// The peer offers to compress the stream, which this side does not, and waits to hear so: from
+    /// [`Encoder::preface`](super::Encoder::preface).
+    Offer,
     /// The peer opened its direction and told its limits. The first frame of a wire that has one.
     Hello(Hello),
     /// A whole request, to be answered exactly once.

@@ -114,6 +114,10 @@ pub trait Encoder: Send {
     /// only after the peer's opening was read.
     fn hello(&mut self, out: &mut Out);
 
+    /// Writes what stands before [`hello`](Self::hello) ahead of it, for a peer that waits for that: it has made a
+    /// [`Frame::Offer`].
+    fn preface(&mut self, _out: &mut Out) {}
+
     /// Takes note of what the peer said of its limits.
     fn peer_hello(&mut self, hello: &Hello);
 

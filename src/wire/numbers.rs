@@ -13,6 +13,16 @@ pub mod preface {
     pub const LEN: usize = 8;
 }
 
+/// What a dialling side may write before its preface, to have the stream compressed.
+pub mod offer {
+    /// The first bytes. They differ from those of a [`preface`](super::preface) in each that is no line end.
+    pub const MAGIC: [u8; 5] = [0x9D, b'z', 0xF3, 0x0D, 0x0A];
+    /// The one version. Another would have another length.
+    pub const VERSION: u8 = 1;
+    /// Length: the magic, the version, and what is offered.
+    pub const LEN: usize = 8;
+}
+
 /// Frame kinds. Below [`IGNORABLE`](kind::IGNORABLE) an unknown kind ends the connection, from it on it is skipped.
 pub mod kind {
     /// Limits and abilities, once, first.

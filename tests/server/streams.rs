@@ -41,6 +41,27 @@ async fn a_stream_is_served_until_its_client_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_would_compress_is_served_in_plain() {
+    let (mut client, mut connection) = by_hand();
+    let mut service = echo();
+    let serving = tokio::spawn(async move {
+        let served = connection.serve_one(&mut service).await;
+        (served, connection)
+    });
+    client
+        .write(&[0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 3])
+        .await;
+    // By which it knows that it may go on.
+    client.expect_preface().await;
+    client.greet().await;
+    client.send(request(2, "echo").body("x")).await;
+    assert_eq!(client.frame().await.kind, kind::HELLO);
+    assert_eq!(client.expect_response(2).await.body, b"x");
+    let (served, _connection) = soon(serving).await.unwrap();
+    assert!(served.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_that_come_together_are_served_one_at_a_time() {
     let (mut client, mut connection) = by_hand();
     let probe = Probe::default();

@@ -1,16 +1,27 @@
 //! Connections compressed as a whole: what the two sides agree on, what it saves, and what it does not let in.
 
-use std::io::Write;
+use std::{
+    future::ready,
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use steeple::{
     Address, Channel, Connector, Server, ServerHandle,
-    transport::{Algorithm, Compressed, Compression, NetDialer, Opened, Wrapped, mem::MemStream},
+    conn::Excess,
+    transport::{
+        Algorithm, Compressed, Compression, NetDialer, NetStream, Opened, Wrapped, mem::MemStream,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
-use tower::{Service, ServiceExt};
+use tokio_util::io::{InspectReader, InspectWriter};
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::{
     support::{call, echo},
@@ -73,18 +84,94 @@ async fn whatever_either_side_does_they_understand_each_other() {
     }
 }
 
+/// How many bytes a client writes and reads for a call with a body that compresses well.
+async fn bytes_of_a_call(server: &ServerHandle, compression: Compression) -> [usize; 2] {
+    let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let counting = counts.clone();
+    let count = service_fn(move |stream: Opened<NetStream>| {
+        let counts = [counting.clone(), counting.clone()];
+        let [count_written, count_read] = [0, 1].map(|at| {
+            let counts = counts[at].clone();
+            move |bytes: &[u8]| {
+                counts[at].fetch_add(bytes.len(), Ordering::Relaxed);
+            }
+        });
+        let counted =
+            stream.map(|io| InspectWriter::new(InspectReader::new(io, count_read), count_written));
+        ready(Ok::<_, io::Error>(counted))
+    });
+    let connector = Connector::new().wrap(count).wrap(compression);
+    let mut channel = soon(connector.connect(server.address())).await.unwrap();
+    let body = "the same again, ".repeat(1000);
+    let answer = soon(channel.call(call("echo", body.clone())))
+        .await
+        .unwrap();
+    assert_eq!(answer.body().as_bytes(), &body);
+    counts.each_ref().map(|count| count.load(Ordering::Relaxed))
+}
+
 #[tokio::test]
-async fn a_server_that_knows_nothing_of_it_is_told_to_the_client() {
+async fn a_connection_is_compressed_where_both_sides_want_it_and_plain_where_one_does_not() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let on = || Compression::new().sends(algorithm);
+        let without = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+        let without = without.spawn(echo());
+        let servers = [
+            (serve(on()).await, true),
+            (serve(Compression::off()).await, false),
+            (without, false),
+        ];
+        for (server, does) in servers {
+            for (client, wants) in [(on(), true), (Compression::off(), false)] {
+                let bytes = bytes_of_a_call(&server, client).await;
+                let compressed = bytes.map(|bytes| bytes < 1000);
+                assert_eq!(
+                    compressed,
+                    [does && wants; 2],
+                    "{algorithm:?} {does} {wants} {bytes:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_says_why_to_a_client_that_would_compress() {
     let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
-    let handle = server.handle();
-    tokio::spawn(server.serve(echo()));
+    let server = server.max_connections(1, Excess::Refuse).spawn(echo());
+    let mut first = soon(Channel::connect(server.address())).await.unwrap();
+    answers(&mut first).await;
     let connector = Connector::new().wrap(Compression::new());
-    let error = soon(connector.connect(handle.address())).await.unwrap_err();
-    assert!(
-        told(&error).contains("does not do compression"),
-        "{}",
-        told(&error)
-    );
+    let mut channel = soon(connector.connect(server.address())).await.unwrap();
+    let error = soon(channel.call(call("echo", "x"))).await.unwrap_err();
+    assert!(told(&error).contains("max_connections"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn what_does_not_speak_steeple_is_told_to_the_client() {
+    for (answer, why) in [
+        (
+            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+            "does not speak steeple",
+        ),
+        (b"\x15\x03\x03\x00\x02\x02\x0A", "speaks TLS"),
+        (b"", "closed the stream"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 8]).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        let connector = Connector::new().wrap(Compression::new());
+        let error = soon(connector.connect(address)).await.unwrap_err();
+        let told = told(&error);
+        assert!(
+            told.contains("does not do compression") && told.contains(why),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -162,7 +249,7 @@ async fn zeros_are_sent_and_taken_however_well_they_compress() {
 }
 
 /// What a server makes of this, compressed by zstd, and how much of it.
-async fn fed(bytes: Vec<u8>) -> (usize, std::io::Error) {
+async fn fed(bytes: Vec<u8>) -> (usize, io::Error) {
     let (mut near, far) = MemStream::pair(1 << 20);
     let hello = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 0];
     near.write_all(&hello).await.unwrap();

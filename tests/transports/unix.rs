@@ -2,16 +2,19 @@
 
 use std::{
     env, fs, io,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use steeple::{
-    Channel, Client, Endpoint, Kind, Server, ServerHandle,
+    Channel, Client, Endpoint, Error, Extensions, Kind, Request, Response, Server, ServerHandle,
+    server::Accepted,
     transport::{Listener, UnixDialer, UnixListener},
 };
-use tower::{Service, ServiceExt};
+use tokio::net::unix::UCred;
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::{
     support::{call, echo},
@@ -46,6 +49,13 @@ async fn serve(endpoint: &Endpoint) -> ServerHandle {
     handle
 }
 
+/// User and group of what this process makes.
+fn owner() -> (u32, u32) {
+    let place = Place::new();
+    let made = fs::File::create_new(&place.0).unwrap().metadata().unwrap();
+    (made.uid(), made.gid())
+}
+
 async fn bind_error(endpoint: &Endpoint) -> io::Error {
     UnixListener::bind(endpoint).await.unwrap_err()
 }
@@ -58,6 +68,43 @@ async fn a_server_on_a_path_is_called_by_it() {
     let client = Client::connect(place.endpoint()).await.unwrap();
     let answer: String = soon(client.clone().call("echo", "hello")).await.unwrap();
     assert_eq!(answer, "hello");
+}
+
+#[tokio::test]
+async fn a_handler_and_what_makes_its_service_know_which_process_calls() {
+    let place = Place::new();
+    let of = |known: &Extensions| {
+        let peer: &UCred = known.get().unwrap();
+        (peer.pid(), peer.uid(), peer.gid())
+    };
+    let make = service_fn(move |accepted: Accepted| async move {
+        let made = of(&accepted.extensions);
+        Ok::<_, Error>(service_fn(move |request: Request| async move {
+            assert_eq!(of(request.connection().unwrap()), made);
+            Ok::<_, Error>(Response::new(format!("{made:?}").into()))
+        }))
+    });
+    let unix = UnixListener::bind(&place.endpoint()).await.unwrap();
+    let server = Server::new(unix);
+    tokio::spawn(server.serve_with(make));
+    let mut channel = Channel::connect(place.endpoint()).await.unwrap();
+    let answer = soon(channel.call(call("who", ""))).await.unwrap();
+    // Both sides are this process; what a file of its own belongs to is who it is.
+    let (uid, gid) = owner();
+    let expected = format!("{:?}", (Some(process::id() as i32), uid, gid));
+    assert_eq!(answer.body().as_bytes(), &expected);
+
+    // The same by the scheme alone.
+    drop(channel);
+    let place = Place::new();
+    let server = Server::bind(place.endpoint()).await.unwrap();
+    tokio::spawn(server.serve(service_fn(move |request: Request| async move {
+        let (_, uid, _) = of(request.connection().unwrap());
+        Ok::<_, Error>(Response::new(uid.to_string().into()))
+    })));
+    let mut channel = Channel::connect(place.endpoint()).await.unwrap();
+    let answer = soon(channel.call(call("who", ""))).await.unwrap();
+    assert_eq!(answer.body().as_bytes(), &uid.to_string());
 }
 
 #[cfg(target_os = "linux")]

@@ -37,6 +37,34 @@ fn another_protocol_is_told_so_at_its_first_wrong_byte() {
 }
 
 #[test]
+fn an_offer_of_compression_may_stand_before_a_clients_preface_once() {
+    const OFFER: [u8; 8] = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 3];
+    let decoder = |role| Native::default().split(role).1;
+    let mut acceptor = decoder(Role::Acceptor);
+    let mut input = BytesMut::new();
+    for byte in &OFFER[..7] {
+        input.extend_from_slice(&[*byte]);
+        assert!(acceptor.decode(&mut input).unwrap().is_none());
+    }
+    input.extend_from_slice(&OFFER[7..]);
+    assert!(matches!(
+        acceptor.decode(&mut input),
+        Ok(Some(Frame::Offer))
+    ));
+    assert!(acceptor.is_between_frames());
+    let hello = frame(kind::HELLO, 0, 0, 0, 0, b"");
+    input.extend_from_slice(&[&PREFACE[..], &hello].concat());
+    let frames = drain(&mut acceptor, &mut input).unwrap();
+    assert!(matches!(&frames[..], [Frame::Hello(_)]));
+
+    let twice = [OFFER, OFFER].concat();
+    let mut acceptor = decoder(Role::Acceptor);
+    assert!(drain(&mut acceptor, &mut BytesMut::from(&twice[..])).is_err());
+    let mut dialer = decoder(Role::Dialer);
+    assert!(dialer.decode(&mut BytesMut::from(&OFFER[..])).is_err());
+}
+
+#[test]
 fn a_version_that_is_not_spoken_here_is_named() {
     let mut decoder = Native::default().split(Role::Acceptor).1;
     let mut bytes = PREFACE;

@@ -166,6 +166,7 @@ where
                         _ => End::Lost(cause),
                     })?;
             }
+            Frame::Offer => self.shared.outbox().preface(),
             Frame::Hello(hello) => {
                 tracing::debug!(target: events::CONN, agent = hello.agent, "the peer has opened");
                 self.state.opened();

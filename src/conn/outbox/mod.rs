@@ -191,6 +191,11 @@ impl Outbox {
         self.phase = Phase::Open;
     }
 
+    /// Tells a peer that waits for it that this direction begins with the wire.
+    pub(super) fn preface(&mut self) {
+        self.encoder.preface(&mut self.out);
+    }
+
     /// Takes note of what the peer said of itself.
     pub(super) fn peer_hello(&mut self, hello: &Hello) {
         self.encoder.peer_hello(hello);

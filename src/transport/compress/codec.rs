@@ -3,9 +3,12 @@
 use std::{fmt, io};
 
 #[cfg(feature = "deflate")]
-use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
+use flate2::{Decompress, FlushCompress, FlushDecompress};
 #[cfg(feature = "zstd")]
 use zstd::stream::raw::{self, CParameter, DParameter, Operation, OutBuffer};
+
+#[cfg(feature = "deflate")]
+use super::deflate::Deflate;
 
 /// How a connection is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +25,7 @@ pub enum Algorithm {
 /// One direction of a connection on its way out.
 pub(super) enum Encoder {
     #[cfg(feature = "deflate")]
-    Deflate(Box<Compress>),
+    Deflate(Deflate),
     #[cfg(feature = "zstd")]
     Zstd(raw::Encoder<'static>),
 }
@@ -53,10 +56,6 @@ const MAX_WINDOW_LOG: u32 = 15;
 /// A table of 32 KiB to look up what is in the window, instead of 64 KiB for one that holds much more.
 #[cfg(feature = "zstd")]
 const HASH_LOG: u32 = 13;
-
-/// 8 KiB, for DEFLATE holds several times its window.
-#[cfg(feature = "deflate")]
-const WINDOW_BITS: u8 = 13;
 
 /// How much room a step is given that has little to write.
 const ROOM: usize = 1024;
@@ -96,14 +95,7 @@ impl Encoder {
                 Self::Zstd(encoder)
             }
             #[cfg(feature = "deflate")]
-            Algorithm::Deflate => {
-                let level = flate2::Compression::fast();
-                Self::Deflate(Box::new(Compress::new_with_window_bits(
-                    level,
-                    false,
-                    WINDOW_BITS,
-                )))
-            }
+            Algorithm::Deflate => Self::Deflate(Deflate::new()),
         })
     }
 
@@ -132,6 +124,27 @@ impl Encoder {
         }
     }
 
+    /// Lets go of what can be made anew. To be called only behind a flush.
+    pub(super) fn rest(&mut self) {
+        match self {
+            #[cfg(feature = "deflate")]
+            Self::Deflate(encoder) => encoder.rest(),
+            // It holds less, and nobody could make it anew in the middle of a frame.
+            #[cfg(feature = "zstd")]
+            Self::Zstd(_) => {}
+        }
+    }
+
+    /// Whether there is something to let go of.
+    pub(super) fn can_rest(&self) -> bool {
+        match self {
+            #[cfg(feature = "deflate")]
+            Self::Deflate(encoder) => encoder.is_working(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(_) => false,
+        }
+    }
+
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
         match self {
             #[cfg(feature = "zstd")]
@@ -143,15 +156,7 @@ impl Encoder {
                 })
             }
             #[cfg(feature = "deflate")]
-            Self::Deflate(encoder) => {
-                let before = (encoder.total_in(), encoder.total_out());
-                let status = encoder.compress(input, output, FlushCompress::None);
-                status.map_err(io::Error::other)?;
-                Ok(Step::since(
-                    before,
-                    (encoder.total_in(), encoder.total_out()),
-                ))
-            }
+            Self::Deflate(encoder) => encoder.step(input, output, FlushCompress::None),
         }
     }
 
@@ -168,10 +173,7 @@ impl Encoder {
             }
             #[cfg(feature = "deflate")]
             Self::Deflate(encoder) => {
-                let before = (encoder.total_in(), encoder.total_out());
-                let status = encoder.compress(&[], room, FlushCompress::Sync);
-                status.map_err(io::Error::other)?;
-                let step = Step::since(before, (encoder.total_in(), encoder.total_out()));
+                let step = encoder.step(&[], room, FlushCompress::Sync)?;
                 rest = usize::from(step.written == room.len());
                 Ok(step)
             }
@@ -222,7 +224,7 @@ impl Decoder {
 impl Step {
     /// Between two counts of a stream's bytes.
     #[cfg(feature = "deflate")]
-    fn since(before: (u64, u64), now: (u64, u64)) -> Self {
+    pub(super) fn since(before: (u64, u64), now: (u64, u64)) -> Self {
         Self {
             read: (now.0 - before.0) as usize,
             written: (now.1 - before.1) as usize,

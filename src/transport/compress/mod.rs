@@ -20,7 +20,8 @@
 //! `sends` is the number of the algorithm that the client would compress by, or 0; `takes` has a bit for each that it
 //! can decompress, 1 for zstd and 2 for DEFLATE. The server answers with the number that it chose for each direction,
 //! of which 0 is plain. A client that does not want any of this begins with its wire; the server sees it by the
-//! first byte. So either side may have compression on or off, and in one direction only.
+//! first byte. A server that has no such wrapper answers the offer with the preface of its wire: the stream is then plain.
+//! So either side may have compression on or off, and in one direction only.
 //!
 //! # Bounds
 //!
@@ -29,6 +30,8 @@
 //! first megabyte, ends the connection. A compressor here flushes often enough to stay far below that.
 
 mod codec;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod preamble;
 mod stream;
 
@@ -47,6 +50,7 @@ use self::{
     preamble::{Answer, Offer},
 };
 use super::{Io, Opened, failed::failed};
+use crate::events;
 
 /// Compresses whole connections: a [`Wrap`](super::Wrap) for either side, on which the two sides agree when a
 /// connection begins. Needs the feature `zstd` or `deflate`.
@@ -63,9 +67,19 @@ use super::{Io, Opened, failed::failed};
 /// # }
 /// ```
 ///
-/// A client that compresses needs a server that has this wrapper, be it [off](Self::off): to any other it does not
-/// connect, and says so. It costs one round trip when a connection begins, and on each side about 170 KiB for a
-/// connection with zstd, or about 265 KiB with DEFLATE, in all of its life.
+/// The server adapts to the client, and whatever either side does, they understand each other:
+///
+/// | server \\ client | without it, or [off](Self::off) | with it |
+/// |---|---|---|
+/// | without it, or [off](Self::off) | plain | plain |
+/// | with it | plain | compressed, by what the client takes |
+///
+/// A server without it has to speak the native wire; of another, a client with it is told that it does not do
+/// compression.
+///
+/// It costs one round trip when a connection begins, and memory on each side: about MEM_ZSTD KiB for a connection with
+/// zstd as long as it lives, and with DEFLATE about MEM_DEF KiB, of which it gives MEM_GIVE back after a quarter of a second
+/// without anything to send.
 ///
 /// **Secrets.** Who can see how long messages are, and put text of their own beside a secret on the same connection,
 /// can guess the secret from how well the two compress together (CRIME). Where that may be, leave it off.
@@ -142,7 +156,15 @@ impl Compression {
             let answer = preamble::ask(&mut io, &offer)
                 .await
                 .map_err(|error| failed(format!("{address} does not do compression"), error))?;
-            Compressed::new(io, encoder(answer.to_server)?, decoder(answer.to_client)?)
+            match answer {
+                Ok(answer) => {
+                    Compressed::new(io, encoder(answer.to_server)?, decoder(answer.to_client)?)
+                }
+                Err(begun) => {
+                    tracing::debug!(target: events::TRANSPORT, %address, "the server does not do compression: the connection is plain");
+                    Compressed::plain(io, begun)
+                }
+            }
         };
         Ok(Opened {
             io,

@@ -5,16 +5,13 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Algorithm;
-use crate::transport::Io;
-
-/// The first byte is none of a wire's, of TLS' or of a text's; the line break is lost where something takes the
-/// stream for text.
-const MAGIC: [u8; 5] = [0x9D, b'z', 0xF3, b'\r', b'\n'];
-
-/// Both sides have to have the same: another one would have another preamble.
-const VERSION: u8 = 1;
-
-const LEN: usize = MAGIC.len() + 3;
+use crate::{
+    transport::Io,
+    wire::numbers::{
+        offer::{LEN, MAGIC, VERSION},
+        preface,
+    },
+};
 
 /// What a client would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +40,7 @@ pub(super) async fn accept(io: &mut impl Io) -> io::Result<Result<Offer, Vec<u8>
     let mut bytes = Vec::with_capacity(LEN);
     // Looked at as it comes: who speaks something else may wait for an answer to fewer bytes.
     while bytes.len() < LEN {
-        let mut rest = [0; LEN];
-        let read = io.read(&mut rest[bytes.len()..]).await?;
-        let end = bytes.len() + read;
-        bytes.extend_from_slice(&rest[bytes.len()..end]);
-        let known = bytes.len().min(MAGIC.len());
-        if read == 0 || bytes[..known] != MAGIC[..known] {
+        if read(io, &mut bytes).await? == 0 || !begins(&bytes, &MAGIC) {
             return Ok(Err(bytes));
         }
     }
@@ -69,15 +61,31 @@ pub(super) async fn reply(io: &mut impl Io, answer: &Answer) -> io::Result<()> {
     say(io, to_server, to_client).await
 }
 
-/// Makes an offer, and waits for the answer.
-pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Answer> {
+/// Makes an offer, and waits for the answer; or gives back what was read, of a server that answers with its wire.
+pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Result<Answer, Vec<u8>>> {
     say(io, number(offer.sends), offer.takes).await?;
-    let mut bytes = [0; LEN];
-    io.read_exact(&mut bytes).await?;
     let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
-    let [.., version, to_server, to_client] = bytes;
-    if bytes[..MAGIC.len()] != MAGIC || version != VERSION {
-        return Err(wrong("the answer to the offer of compression is none"));
+    let mut bytes = Vec::with_capacity(LEN);
+    while bytes.len() < LEN {
+        if read(io, &mut bytes).await? == 0 {
+            let text = "it closed the stream instead of answering the offer of compression";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        if begins(&bytes, &preface::MAGIC) {
+            if bytes.len() >= preface::MAGIC.len() {
+                return Ok(Err(bytes));
+            }
+        } else if !begins(&bytes, &MAGIC) {
+            return Err(wrong(match bytes[..] {
+                // An alert: it cannot make sense of what is no TLS.
+                [0x15, ..] => "it speaks TLS",
+                _ => "it does not speak steeple",
+            }));
+        }
+    }
+    let (version, to_server, to_client) = (bytes[5], bytes[6], bytes[7]);
+    if version != VERSION {
+        return Err(wrong("it answers with another version of compression"));
     }
     let [to_server, to_client] = [to_server, to_client].map(|it| (it, Algorithm::of(it)));
     let unknown = |(number, algorithm): (u8, Option<_>)| number != 0 && algorithm.is_none();
@@ -88,10 +96,25 @@ pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Answer> {
             "the other side chose a compression that was not offered",
         ));
     }
-    Ok(Answer {
+    Ok(Ok(Answer {
         to_server: to_server.1,
         to_client: to_client.1,
-    })
+    }))
+}
+
+/// Reads once, up to the length of a preamble. How many bytes came.
+async fn read(io: &mut impl Io, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let mut rest = [0; LEN];
+    let read = io.read(&mut rest[bytes.len()..]).await?;
+    let end = bytes.len() + read;
+    bytes.extend_from_slice(&rest[bytes.len()..end]);
+    Ok(read)
+}
+
+/// Whether this is what `magic` begins with, or begins with it.
+fn begins(bytes: &[u8], magic: &[u8]) -> bool {
+    let known = bytes.len().min(magic.len());
+    bytes[..known] == magic[..known]
 }
 
 async fn say(io: &mut impl Io, one: u8, other: u8) -> io::Result<()> {
@@ -109,9 +132,10 @@ mod tests {
     use super::*;
 
     /// What a client with this offer makes of these answers.
-    async fn asked(offer: Offer, answer: [u8; LEN]) -> Result<Answer, String> {
+    async fn asked(offer: Offer, answer: &[u8]) -> Result<Result<Answer, Vec<u8>>, String> {
         let (mut near, mut far) = tokio::io::duplex(64);
-        far.write_all(&answer).await.unwrap();
+        far.write_all(answer).await.unwrap();
+        far.shutdown().await.unwrap();
         let asked = ask(&mut near, &offer).await;
         asked.map_err(|error| error.to_string())
     }
@@ -129,10 +153,10 @@ mod tests {
             sends: Some(algorithm),
             takes: bit,
         };
-        let chosen = asked(both, answer(bit, bit)).await.unwrap();
+        let chosen = asked(both, &answer(bit, bit)).await.unwrap().unwrap();
         assert_eq!(chosen.to_server, Some(algorithm));
         assert_eq!(chosen.to_client, Some(algorithm));
-        let plain = asked(both, answer(0, 0)).await.unwrap();
+        let plain = asked(both, &answer(0, 0)).await.unwrap().unwrap();
         assert_eq!((plain.to_server, plain.to_client), (None, None));
 
         let neither = Offer {
@@ -146,11 +170,30 @@ mod tests {
             (neither, answer(0, bit)),
             (neither, answer(64, 0)),
         ] {
-            let error = asked(offer, answer).await.unwrap_err();
+            let error = asked(offer, &answer).await.unwrap_err();
             assert!(error.contains("not offered"), "{error}");
         }
-        let error = asked(both, *b"HTTP/1.1").await.unwrap_err();
-        assert!(error.contains("is none"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_otherwise_is_known_by_its_first_bytes() {
+        let offer = Offer {
+            sends: None,
+            takes: 1,
+        };
+        // That of the wire: it does not compress.
+        let [a, b, c, d, e, f] = preface::MAGIC;
+        let opening = [a, b, c, d, e, f, 1, 1];
+        assert_eq!(asked(offer, &opening).await, Ok(Err(opening.to_vec())));
+        for (answer, told) in [
+            (&b"H"[..], "does not speak steeple"),
+            (b"\x15\x03\x03\x00\x02\x02\x0A", "speaks TLS"),
+            (&opening[..5], "closed the stream"),
+            (b"\x9Dz\xF3\r\n\x09\x01\x01", "another version"),
+        ] {
+            let error = asked(offer, answer).await.unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     #[tokio::test]

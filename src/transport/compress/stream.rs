@@ -1,13 +1,18 @@
 //! A stream that is compressed on its way.
 
 use std::{
+    future::Future,
     io::{self, IoSlice},
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
 
 use super::codec::{Decoder, Encoder};
 
@@ -33,6 +38,9 @@ struct Outgoing {
     made: usize,
     /// How much is encoded before it is flushed although more is there.
     piece: usize,
+    /// Whether anything was encoded since the timer was set.
+    in_use: bool,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -72,6 +80,10 @@ const READ: usize = 8 * 1024;
 /// Reads in one poll that give nothing yet. A compressor that is flushed makes something of every read.
 const READS_PER_POLL: usize = 16;
 
+/// Without anything to send for so long, or up to twice that, an encoder lets go of what it can. To make that anew takes
+/// some 50 µs, which is little for who calls once in this time, and who connects and falls silent is soon light.
+const REST_AFTER: Duration = Duration::from_millis(250);
+
 impl<I> Compressed<I> {
     pub(super) fn new(io: I, encoder: Option<Encoder>, decoder: Option<Decoder>) -> Self {
         Self {
@@ -93,6 +105,30 @@ impl<I> Compressed<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> Compressed<I> {
+    fn poll_input(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(incoming) = &mut self.incoming else {
+            if self.begun.is_empty() {
+                return Pin::new(&mut self.io).poll_read(cx, buf);
+            }
+            let len = self.begun.len().min(buf.remaining());
+            buf.put_slice(&self.begun[..len]);
+            self.begun.drain(..len);
+            return Poll::Ready(Ok(()));
+        };
+        for _ in 0..READS_PER_POLL {
+            if incoming.decode(buf)? || !ready!(incoming.poll_fill(&mut self.io, cx))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Compressed<I> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -100,25 +136,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Compressed<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
+        let poll = me.poll_input(cx, buf);
+        if poll.is_pending()
+            && let Some(outgoing) = &mut me.outgoing
+        {
+            outgoing.poll_rest(cx);
         }
-        let Some(incoming) = &mut me.incoming else {
-            if me.begun.is_empty() {
-                return Pin::new(&mut me.io).poll_read(cx, buf);
-            }
-            let len = me.begun.len().min(buf.remaining());
-            buf.put_slice(&me.begun[..len]);
-            me.begun.drain(..len);
-            return Poll::Ready(Ok(()));
-        };
-        for _ in 0..READS_PER_POLL {
-            if incoming.decode(buf)? || !ready!(incoming.poll_fill(&mut me.io, cx))? {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        poll
     }
 }
 
@@ -183,6 +207,8 @@ impl Outgoing {
             unflushed: 0,
             made: 0,
             piece: PIECE,
+            in_use: false,
+            timer: None,
         }
     }
 
@@ -193,6 +219,7 @@ impl Outgoing {
         self.encoder.encode(&bytes[..len], &mut self.output)?;
         self.made += self.output.len() - before;
         self.unflushed += len;
+        self.in_use = true;
         if self.unflushed == self.piece {
             self.flush()?;
         }
@@ -213,6 +240,25 @@ impl Outgoing {
             self.piece = if high { SHORT_PIECE } else { PIECE };
         }
         Ok(())
+    }
+
+    /// Lets the encoder rest if nothing was sent for a while; wakes the task to look again.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) {
+        if !self.encoder.can_rest() {
+            return;
+        }
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep(REST_AFTER)));
+        // The second turn registers the task.
+        while timer.as_mut().poll(cx).is_ready() {
+            if self.unflushed == 0 && !mem::take(&mut self.in_use) {
+                self.encoder.rest();
+                self.timer = None;
+                return;
+            }
+            timer.as_mut().reset(Instant::now() + REST_AFTER);
+        }
     }
 
     /// Ready when the stream has taken all output. Its memory goes with it: a connection that is idle holds none.

@@ -5,7 +5,7 @@ use std::io;
 use super::NetStream;
 #[cfg(unix)]
 use crate::transport::UnixListener;
-use crate::transport::{Address, Endpoint, Listener, TcpListener};
+use crate::transport::{Address, Endpoint, Handshake, Listener, TcpListener};
 
 /// Listens on whatever endpoint it is given: TCP or a unix socket.
 #[derive(Debug)]
@@ -38,18 +38,18 @@ impl NetListener {
 }
 
 impl Listener for NetListener {
-    type Io = NetStream;
+    type Io = Handshake<NetStream>;
 
-    async fn accept(&mut self) -> io::Result<(NetStream, Address)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, Address)> {
         match &mut self.0 {
             Kind::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((stream.into(), address))
+                Ok((Handshake::over(stream.into()), address))
             }
             #[cfg(unix)]
             Kind::Unix(listener) => {
-                let (stream, address) = listener.accept().await?;
-                Ok((stream.into(), address))
+                let (stream, known, address) = listener.accept_known().await?;
+                Ok((Handshake::known(stream.into(), known), address))
             }
         }
     }

@@ -6,15 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::UnixStream;
+use tokio::net::{UnixStream, unix::UCred};
 
 use super::socket_address;
-use crate::transport::{Address, Endpoint, Listener, failed::failed};
+use crate::{
+    Extensions,
+    transport::{Address, Endpoint, Handshake, Listener, failed::failed},
+};
 
 /// Listens on `unix:///path` or `unix://@name`.
 ///
 /// The file of a path is made when it is bound, with the permissions that the umask leaves: who may write to it may
 /// connect. It is removed when the listener is dropped, unless somebody has put another in its place.
+///
+/// The system says which process is at the other side: requests find it in their connection, as a [`UCred`], and so does
+/// what makes a connection's service in [`Accepted::extensions`](crate::server::Accepted::extensions).
+///
+/// ```
+/// use steeple::{Error, Kind, Request, Response};
+/// use tokio::net::unix::UCred;
+///
+/// async fn who(request: Request) -> Result<Response, Error> {
+///     let peer: Option<&UCred> = request.connection().and_then(|it| it.get());
+///     let peer = peer.ok_or_else(|| Error::new(Kind::Unauthenticated, "no unix socket"))?;
+///     Ok(Response::new(format!("user {}", peer.uid()).into()))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct UnixListener {
     inner: tokio::net::UnixListener,
@@ -67,14 +84,27 @@ impl UnixListener {
             _file: None,
         })
     }
+
+    /// A client, and what the system knows of it.
+    pub(in crate::transport) async fn accept_known(
+        &mut self,
+    ) -> io::Result<(UnixStream, Extensions, Address)> {
+        let (stream, address) = self.inner.accept().await?;
+        let mut known = Extensions::new();
+        // Of a client that has left already the system may know nothing; it is served to its end all the same.
+        if let Ok(peer) = stream.peer_cred() {
+            known.insert::<UCred>(peer);
+        }
+        Ok((stream, known, name(&address)))
+    }
 }
 
 impl Listener for UnixListener {
-    type Io = UnixStream;
+    type Io = Handshake<UnixStream>;
 
-    async fn accept(&mut self) -> io::Result<(UnixStream, Address)> {
-        let (stream, address) = self.inner.accept().await?;
-        Ok((stream, name(&address)))
+    async fn accept(&mut self) -> io::Result<(Self::Io, Address)> {
+        let (stream, known, address) = self.accept_known().await?;
+        Ok((Handshake::known(stream, known), address))
     }
 
     fn local_address(&self) -> Address {

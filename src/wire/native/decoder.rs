@@ -47,6 +47,8 @@ const PAST_BODY: usize = 4096;
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// An offer to compress the stream, or the preface.
+    Offer,
     Preface,
     Header,
     /// A payload that means nothing here.
@@ -82,7 +84,10 @@ impl NativeDecoder {
             max_frame: hello.max_frame,
             plain_below: COPY_BELOW.min(limits.max_message as usize),
             served: hello.encodings,
-            state: State::Preface,
+            state: match role {
+                Role::Acceptor => State::Offer,
+                Role::Dialer => State::Preface,
+            },
             frames: 0,
             greeted: false,
             bindings: Incoming::new(hello.max_bindings),
@@ -329,6 +334,14 @@ impl Decoder for NativeDecoder {
                 return plain::take(header, input, &self.bindings, &mut self.block);
             }
             let step = match self.state {
+                State::Offer if opening::begins_offer(input) => Step::Wait,
+                State::Offer => {
+                    self.state = State::Preface;
+                    match opening::take_offer(input) {
+                        true => Step::Yield(Frame::Offer),
+                        false => Step::Next,
+                    }
+                }
                 State::Preface if opening::take_preface(input)? => {
                     self.state = State::Header;
                     Step::Next
@@ -380,7 +393,10 @@ impl Decoder for NativeDecoder {
     }
 
     fn is_between_frames(&self) -> bool {
-        matches!(self.state, State::Preface | State::Header | State::Skip(0))
+        matches!(
+            self.state,
+            State::Offer | State::Preface | State::Header | State::Skip(0)
+        )
     }
 }
 

@@ -57,14 +57,6 @@ impl NativeEncoder {
         }
     }
 
-    /// Writes what stands before everything, once.
-    fn open(&mut self, out: &mut Out) {
-        if !self.opened {
-            self.opened = true;
-            out.put(&opening::preface());
-        }
-    }
-
     /// A request or a one-way message: `header` has its kind and id.
     fn call(
         &mut self,
@@ -186,8 +178,16 @@ impl NativeEncoder {
 
 impl Encoder for NativeEncoder {
     fn hello(&mut self, out: &mut Out) {
-        self.open(out);
+        self.preface(out);
         frame(Header::new(kind::HELLO), &opening::encode(&self.hello), out);
+    }
+
+    /// Once, whoever asks first.
+    fn preface(&mut self, out: &mut Out) {
+        if !self.opened {
+            self.opened = true;
+            out.put(&opening::preface());
+        }
     }
 
     fn peer_hello(&mut self, hello: &Hello) {
@@ -299,7 +299,7 @@ impl Encoder for NativeEncoder {
     }
 
     fn go_away(&mut self, reason: Reason, text: &str, out: &mut Out) {
-        self.open(out);
+        self.preface(out);
         let mut header = Header::new(kind::GOAWAY);
         header.code = reason::encode(reason);
         frame(header, truncated(text, MAX_FAREWELL).as_bytes(), out);

@@ -24,6 +24,10 @@
 //! one; only GOAWAY may come before it. A side may send requests right behind its HELLO, without having read
 //! the peer's: until then these limits hold, and HELLO can only raise them.
 //!
+//! A client that would have the stream compressed says so before its preface, in 8 bytes that begin with
+//! `9D 'z' F3 0D 0A`, and waits. A server that does nothing of the kind skips them and writes its preface at
+//! once, by which the client knows that the stream stays plain; then the opening goes on as above.
+//!
 //! | the floor | |
 //! |---|---|
 //! | payload of a frame | 128 KiB |

@@ -7,7 +7,7 @@ use crate::{
     wire::{
         Hello, Reason, Violation,
         compression::{number, of_number},
-        numbers::{floor, hello, limit::MAX_AGENT, preface},
+        numbers::{floor, hello, limit::MAX_AGENT, offer, preface},
     },
 };
 
@@ -16,6 +16,22 @@ use super::{tlv, truncated};
 pub(super) fn preface() -> [u8; preface::LEN] {
     let [a, b, c, d, e, f] = preface::MAGIC;
     [a, b, c, d, e, f, preface::MAX_VERSION, preface::MIN_VERSION]
+}
+
+/// Takes the offer of a compressed stream that may stand before the preface. Whether one was there: what it
+/// offers is the business of a transport, and none has dealt with it.
+pub(super) fn take_offer(input: &mut BytesMut) -> bool {
+    let is_offer = input.starts_with(&offer::MAGIC) && input.len() >= offer::LEN;
+    if is_offer {
+        input.advance(offer::LEN);
+    }
+    is_offer
+}
+
+/// Whether what is there may become an offer.
+pub(super) fn begins_offer(input: &[u8]) -> bool {
+    let known = input.len().min(offer::MAGIC.len());
+    input[..known] == offer::MAGIC[..known] && input.len() < offer::LEN
 }
 
 /// Takes the preface, or nothing if it is not all there. False means that more bytes are needed.

@@ -1,0 +1,97 @@
+//! What a connection holds that has fallen silent, by the memory that the system counts for this process.
+#![cfg(target_os = "linux")]
+
+use std::{fs, time::Duration};
+
+use rcgen::{CertificateParams, KeyPair};
+use steeple::{
+    Channel, Connector, Endpoint, Error, Request, Response, Server,
+    transport::{
+        Algorithm, Compression, Dial, Listener, NetDialer, NetListener, TlsClient, TlsIdentity,
+        TlsServer, Wrapped,
+    },
+};
+use tokio_rustls::rustls::RootCertStore;
+use tower::{Service, service_fn};
+
+/// Enough that what the process holds once does not count.
+const CONNECTIONS: usize = 200;
+
+/// Who waits for this long, holds on to it.
+const LONG: Duration = Duration::from_secs(60);
+
+/// KiB that this process has in memory.
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Connects often, calls once on each, and waits until one holds `limit` KiB at most on either side.
+async fn falls_below<L: Listener, D: Dial + Clone + Sync>(listener: L, dialer: D, limit: usize) {
+    let address = Endpoint::try_from(&listener.local_address()).unwrap();
+    let server = Server::new(listener).spawn(service_fn(|request: Request| async move {
+        Ok::<_, Error>(Response::new(request.into_body()))
+    }));
+    let connector = Connector::new().dialer(dialer);
+    let connect = async || -> Channel {
+        let mut channel = connector.connect(&address).await.unwrap();
+        let body = "something to say ".repeat(1000);
+        channel
+            .call(Request::new("Echo", body.into()))
+            .await
+            .unwrap();
+        channel
+    };
+    let _first = connect().await;
+    let before = resident();
+    let mut channels = Vec::new();
+    for _ in 0..CONNECTIONS {
+        channels.push(connect().await);
+    }
+    let each = || resident().saturating_sub(before) / CONNECTIONS / 2;
+    let fallen = async {
+        while each() > limit {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let fallen = tokio::time::timeout(LONG, fallen).await;
+    assert!(
+        fallen.is_ok(),
+        "{} KiB on each side, and not {limit}",
+        each()
+    );
+    drop(channels);
+    server.drain().await;
+}
+
+/// One after the other: they count the memory of all.
+#[tokio::test]
+async fn what_an_idle_connection_holds_is_bounded() {
+    let tcp = async || {
+        NetListener::bind(&"tcp://127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap()
+    };
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let identity = TlsIdentity::from_pem(certificate.pem(), key.serialize_pem()).unwrap();
+    let tls = TlsServer::new(identity).unwrap();
+    let tls = tls.bind("tls://127.0.0.1:0").await.unwrap();
+    falls_below(tls, NetDialer::new().tls(TlsClient::new(roots)), 40).await;
+
+    for algorithm in [Algorithm::Deflate, Algorithm::Zstd] {
+        let compression = Compression::new().sends(algorithm);
+        let listener = Wrapped::new(tcp().await, compression.clone());
+        let dialer = Wrapped::new(NetDialer::new(), compression);
+        falls_below(listener, dialer, 200).await;
+    }
+}
