@@ -10,6 +10,8 @@ use steeple::codec::{AnyCodec, Bincode, Json, MsgPack, Postcard};
 pub(crate) struct Workload {
     /// The letter that names it on the command line and in every row.
     pub(crate) letter: char,
+    /// What tells it from others of its letter.
+    pub(crate) variant: Option<&'static str>,
     /// How calls follow each other.
     pub(crate) shape: Shape,
     /// Connections between client and server.
@@ -41,6 +43,8 @@ pub(crate) enum Shape {
     Bytes,
     /// Messages without an answer, one after the other as long as there is room.
     OneWay,
+    /// Closed; the callers share this many threads of their own, and no thread with the connection.
+    Threads(usize),
     /// Closed; a value each way, which both sides encode and decode. Then the same through the proxy.
     Typed(Format),
     /// No connection: each stack of layers over an endpoint in the same process.
@@ -65,7 +69,7 @@ pub(crate) struct Choice(pub(crate) Vec<Workload>);
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-const ALL: [Workload; 21] = [
+const ALL: [Workload; 26] = [
     Workload {
         pinned: true,
         ..workload('A', Shape::Closed, 1, 1, 64)
@@ -80,11 +84,11 @@ const ALL: [Workload; 21] = [
     workload('I', Shape::Idle, 10_000, 1, 64),
     workload('J', Shape::Beside, 1, 1, 64),
     workload('K', Shape::OneWay, 1, 64, 64),
-    workload('L', Shape::Typed(Format::Bincode), 1, 64, 0),
-    workload('L', Shape::Typed(Format::Json), 1, 64, 0),
-    workload('L', Shape::Typed(Format::MsgPack), 1, 64, 0),
-    workload('L', Shape::Typed(Format::Postcard), 1, 64, 0),
-    workload('L', Shape::Typed(Format::Prost), 1, 64, 0),
+    typed(Format::Bincode),
+    typed(Format::Json),
+    typed(Format::MsgPack),
+    typed(Format::Postcard),
+    typed(Format::Prost),
     Workload {
         pinned: true,
         ..workload('M', Shape::Stack, 1, 64, 0)
@@ -93,6 +97,11 @@ const ALL: [Workload; 21] = [
     workload('P', Shape::Batch, 1, 1, 64),
     workload('Q', Shape::Json, 8, 10, 0),
     workload('R', Shape::Bytes, 1, 64, 0),
+    workload('S', Shape::Closed, 2, 50_000, 64).variant("2x50000"),
+    workload('S', Shape::Closed, 16, 1024, 64).variant("16x1024"),
+    workload('T', Shape::Threads(1), 1, 512, 64).variant("1"),
+    workload('T', Shape::Threads(2), 1, 512, 64).variant("2"),
+    workload('T', Shape::Threads(4), 1, 512, 64).variant("4"),
 ];
 
 const fn workload(
@@ -104,6 +113,7 @@ const fn workload(
 ) -> Workload {
     Workload {
         letter,
+        variant: None,
         shape,
         connections,
         callers,
@@ -112,20 +122,23 @@ const fn workload(
     }
 }
 
+const fn typed(format: Format) -> Workload {
+    workload('L', Shape::Typed(format), 1, 64, 0).variant(format.name())
+}
+
 impl Workload {
-    /// The name in rows and on the command line: the letter, and behind a dot the variant.
-    pub(crate) fn name(&self) -> String {
-        match self.variant() {
-            Some(variant) => format!("{}.{variant}", self.letter),
-            None => self.letter.to_string(),
+    const fn variant(self, name: &'static str) -> Self {
+        Self {
+            variant: Some(name),
+            ..self
         }
     }
 
-    /// What tells it from others of its letter.
-    pub(crate) fn variant(&self) -> Option<&'static str> {
-        match self.shape {
-            Shape::Typed(format) => Some(format.name()),
-            _ => None,
+    /// The name in rows and on the command line: the letter, and behind a dot the variant.
+    pub(crate) fn name(&self) -> String {
+        match self.variant {
+            Some(variant) => format!("{}.{variant}", self.letter),
+            None => self.letter.to_string(),
         }
     }
 
@@ -156,7 +169,7 @@ impl Format {
         }
     }
 
-    fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Bincode => "bincode",
             Self::Json => "json",
@@ -191,7 +204,10 @@ impl fmt::Display for Workload {
             callers,
             ..
         } = self;
-        write!(f, "{letter}: {connections} × {callers}, ")?;
+        match letter {
+            'S' => write!(f, "{letter}: many callers, ")?,
+            _ => write!(f, "{letter}: {connections} × {callers}, ")?,
+        }
         match self.payload {
             0 if self.shape == Shape::Stack => f.write_str("no connection")?,
             0 if matches!(self.shape, Shape::Typed(_)) => f.write_str("a struct each way")?,
@@ -209,6 +225,7 @@ impl fmt::Display for Workload {
             Shape::Bytes => ", plain and compressed",
             Shape::Batch => ", 512 calls at once from one task",
             Shape::OneWay => ", one-way",
+            Shape::Threads(_) => ", from threads of their own",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::entrant::Entrant::{self, Peer, Stack};
 use super::report::{Figures, Report};
 use crate::cli::Cli;
 use crate::peers::Subject::{self, Bare, Raw, Std, Steeple, Tarpc, Tonic};
@@ -14,10 +15,10 @@ struct Goal {
     bound: Bound,
 }
 
-/// One peer's median on one workload.
+/// One entrant's median on one workload.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    peer: Subject,
+    who: Entrant,
     workload: &'static str,
     figure: Figure,
 }
@@ -52,6 +53,9 @@ use Figure::{
     Allocations, ClientSyscalls, ClientWrites, Cpu, Extra, P50, P99, Rate, ServerSyscalls,
     ServerWrites,
 };
+
+/// Allocations per call that are none: a buffer may grow now and then.
+const ROUNDS_TO_NONE: f64 = 0.005;
 
 const GOALS: &[Goal] = &[
     // The harness itself: the multiplexer reaches what the sockets can do, and is far from the peers.
@@ -107,6 +111,15 @@ const GOALS: &[Goal] = &[
     ),
     within(at("K", Rate, Steeple), at("B", Rate, Steeple), AtLeast(2.0)),
     within(at("P", Rate, Steeple), at("D", Rate, Raw), AtLeast(1.0)),
+    as_cheap_as_d("S.2x50000", Steeple),
+    as_cheap_as_d("S.16x1024", Steeple),
+    no_allocations("steeple log"),
+    no_allocations("steeple timeout"),
+    no_allocations("steeple timeout, kept below"),
+    no_allocations("steeple retry"),
+    no_allocations("steeple balance"),
+    no_allocations("steeple client"),
+    no_allocations("steeple server"),
     // What the connection alone may cost.
     ratio("A", P50, Bare, Raw, AtMost(1.03)),
     rate("B", Bare, Raw, 0.95),
@@ -129,14 +142,34 @@ const GOALS: &[Goal] = &[
     ),
     within(at("K", Rate, Bare), at("B", Rate, Bare), AtLeast(2.0)),
     within(at("P", Rate, Bare), at("D", Rate, Raw), AtLeast(1.0)),
+    as_cheap_as_d("S.2x50000", Bare),
+    as_cheap_as_d("S.16x1024", Bare),
 ];
 
 const fn at(workload: &'static str, figure: Figure, peer: Subject) -> Point {
     Point {
-        peer,
+        who: Peer(peer),
         workload,
         figure,
     }
+}
+
+/// Calls through the layers of a stack are no dearer for the allocator than calls without.
+const fn no_allocations(stack: &'static str) -> Goal {
+    Goal {
+        what: Point {
+            who: Stack(stack),
+            workload: "M",
+            figure: Allocations,
+        },
+        over: None,
+        bound: AtMost(ROUNDS_TO_NONE),
+    }
+}
+
+/// CPU time per call with more callers, over that of D: it rises by half at most.
+const fn as_cheap_as_d(workload: &'static str, peer: Subject) -> Goal {
+    within(at(workload, Cpu, peer), at("D", Cpu, peer), AtMost(1.5))
 }
 
 /// A figure as it is.
@@ -181,7 +214,11 @@ const fn rate(workload: &'static str, peer: Subject, over: Subject, bound: f64) 
 pub(super) fn check(cli: &Cli, report: &Report) -> bool {
     let workloads: Vec<_> = cli.workloads().iter().map(|asked| asked.name()).collect();
     let asked = |point: &Point| {
-        cli.peers.contains(&point.peer) && workloads.iter().any(|name| name == point.workload)
+        let who = match point.who {
+            Peer(peer) => cli.peers.contains(&peer),
+            Stack(_) => true,
+        };
+        who && workloads.iter().any(|name| name == point.workload)
     };
     let goals: Vec<_> = GOALS
         .iter()
@@ -222,7 +259,7 @@ impl Point {
         let figure = |figures: &Figures| self.figure.of(figures);
         Some(
             report
-                .spread(self.peer.name(), self.workload, figure)?
+                .spread(self.who.name(), self.workload, figure)?
                 .median,
         )
     }
@@ -256,7 +293,7 @@ impl Bound {
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.workload, self.peer.name(), self.figure)
+        write!(f, "{} {} {}", self.workload, self.who.name(), self.figure)
     }
 }
 
@@ -292,6 +329,7 @@ mod tests {
 
     use super::*;
     use crate::harness::report::Row;
+    use crate::load::stack;
     use crate::workload::Choice;
 
     /// A run in which peers had these call rates.
@@ -336,10 +374,13 @@ mod tests {
     }
 
     #[test]
-    fn every_goal_is_about_a_workload_that_exists() {
+    fn every_goal_is_about_a_workload_and_a_stack_that_exist() {
         for goal in GOALS {
             for point in [Some(goal.what), goal.over].into_iter().flatten() {
                 assert!(point.workload.parse::<Choice>().is_ok(), "{point}");
+                if let Stack(name) = point.who {
+                    assert!(stack::names().any(|known| known == name), "{point}");
+                }
             }
         }
     }

@@ -70,7 +70,11 @@ fn measure_peer(cli: &Cli, peer: Subject, workload: Workload) -> Result<Figures,
             let beside = processes.next_period()?;
             let mib_per_s = beside.per_second(|side| side.bytes) / MIB;
             extra.insert("transfer_mib_per_s", mib_per_s);
-            beside.pace()
+            let figures = beside.pace();
+            let alone = extra.get("p99_us_alone").copied();
+            let times = figures.p99_us.zip(alone).map(|(with, alone)| with / alone);
+            extra.extend(times.map(|times| ("p99_times_alone", times)));
+            figures
         }
         Shape::Open => {
             let names = ["p50_us_at_half", "p99_us_at_half", "p999_us_at_half"];

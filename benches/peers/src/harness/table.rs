@@ -66,7 +66,8 @@ pub(super) fn render(cli: &Cli, report: &Report) -> Vec<String> {
 
 /// The medians of all closed loops on one page, if there are several.
 fn overview(cli: &Cli, report: &Report) -> Option<String> {
-    let closed = |workload: &Workload| workload.shape == Shape::Closed;
+    let closed =
+        |workload: &Workload| workload.shape == Shape::Closed && workload.variant.is_none();
     let workloads: Vec<_> = cli.workloads().into_iter().filter(closed).collect();
     if workloads.len() < 2 {
         return None;
@@ -148,7 +149,7 @@ fn line(
     let rate = |peer| report.spread(peer, &name, |figures| figures.calls_per_s);
     let (calls, baseline) = (rate(peer), rate(BASELINE.name()));
     let mut cells = vec![
-        match workload.variant() {
+        match workload.variant {
             Some(variant) => format!("{peer}, {variant}"),
             None => peer.to_owned(),
         },

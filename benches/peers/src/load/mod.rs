@@ -96,6 +96,7 @@ async fn connect<P: Peer>(
                 });
             }
         }
+        Shape::Threads(threads) => closed::from_threads(caller, payload, threads, meters.collect()),
         Shape::Stack => return Err("a stack has no connection".into()),
     }
     Ok(())

@@ -25,7 +25,7 @@ use crate::workload::Format;
 const ENVELOPE: usize = 1024;
 
 /// More calls than any workload has at once on a connection.
-const ROOM: usize = 8192;
+const ROOM: usize = 65_536;
 
 /// The peer `tarpc`.
 #[derive(Debug)]

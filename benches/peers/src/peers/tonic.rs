@@ -1,7 +1,7 @@
 //! tonic with its default settings: one HTTP/2 connection per `Channel`, prost messages.
 //!
 //! What `tonic-build` would generate from a `.proto` is written out here, so that nobody needs protoc. Two limits are
-//! raised, to what the workloads need: the longest message, and the server's window for a connection.
+//! raised, to what the workloads need: the longest message, and the window of a connection.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -31,7 +31,7 @@ use crate::workload::Format;
 const ENVELOPE: usize = 1024;
 /// h2 takes many small DATA frames for an attack, and ends the connection once those not yet read weigh half of this
 /// window. With the default of 1 MiB that happens at about 2800 calls at once.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The one of its compressions that makes small messages smallest.
 const COMPRESSION: CompressionEncoding = CompressionEncoding::Zstd;
 const ECHO: PathAndQuery = PathAndQuery::from_static("/peers.Echo/Echo");
@@ -62,6 +62,7 @@ impl Peer for Tonic {
 
     async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
         let channel = Endpoint::from_shared(format!("http://{addr}"))?
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .connect()
             .await?;
         let grpc = client::Grpc::new(channel).max_decoding_message_size(MAX_BODY + ENVELOPE);
