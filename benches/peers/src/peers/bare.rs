@@ -29,7 +29,7 @@ impl Peer for Bare {
             std::future::ready(answer(handler, request.into_body(), &mut arena).map(Response::new))
         });
         Server::new(Listener::from_tokio(listener)?)
-            .serve(service)
+            .serve_bare(service)
             .await;
         Ok(())
     }
