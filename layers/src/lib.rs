@@ -28,6 +28,7 @@
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | 95 ns: a clock read, which others share, and a timer from a pool if the call waits |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
+//! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
@@ -39,6 +40,7 @@
 pub mod balance;
 pub mod catch_panic;
 pub mod fault;
+pub mod hedge;
 pub mod inherit;
 pub mod log;
 pub mod replicas;
@@ -52,9 +54,12 @@ mod backoff;
 mod carry;
 mod context;
 mod error;
+mod idempotent;
 mod lifecycle;
 mod method;
 mod mix;
+mod outcome;
+mod spare;
 mod timer;
 
 pub use self::{
@@ -65,6 +70,7 @@ pub use self::{
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
     fault::FaultLayer,
+    hedge::HedgeLayer,
     inherit::InheritLayer,
     lifecycle::Lifecycle,
     log::LogLayer,

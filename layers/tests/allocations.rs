@@ -8,7 +8,7 @@ use std::{
 };
 
 use allocation_counter::measure;
-use steeple_layers::{Carry, Error, LogLayer, Replay, RetryLayer, TimeoutLayer};
+use steeple_layers::{Carry, Error, HedgeLayer, LogLayer, Replay, RetryLayer, TimeoutLayer};
 use tokio::runtime::Builder;
 use tower::{Service, ServiceBuilder};
 
@@ -69,6 +69,7 @@ fn the_layers_of_a_client_make_no_allocation_for_a_call_that_succeeds() {
         .layer(LogLayer::new())
         .layer(TimeoutLayer::default())
         .layer(RetryLayer::default())
+        .layer(HedgeLayer::percentile(99.0, Duration::from_secs(1)).idempotent(["Echo"]))
         .layer(TimeoutLayer::per_attempt(Duration::from_secs(2)))
         .service(PendingOnce);
     let mut call = || {

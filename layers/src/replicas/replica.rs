@@ -13,12 +13,8 @@ use tokio::time::Instant;
 use tower::load::Load;
 use tower_service::Service;
 
-use super::{
-    Member,
-    snapshot::Seat,
-    stats::{Outcome, Ticket},
-};
-use crate::{AsError, Error, Kind, Origin};
+use super::{Member, snapshot::Seat, stats::Ticket};
+use crate::{AsError, Error, Kind, outcome::Outcome};
 
 /// One replica of a set: a tower [`Service`] whose calls count, whoever balances them.
 ///
@@ -108,7 +104,7 @@ impl<S: Clone> Replica<S> {
             },
             Poll::Ready(Err(error)) => {
                 *slot = None;
-                ticket.finish(outcome(Some(&error)));
+                ticket.finish(Outcome::of(Some(&error)));
                 if is_lost(&error) {
                     return Err(request);
                 }
@@ -175,7 +171,7 @@ where
                 StateProj::Called { call, ticket } => {
                     let result = ready!(call.poll(cx));
                     if let Some(ticket) = ticket.take() {
-                        ticket.finish(outcome(result.as_ref().err()));
+                        ticket.finish(Outcome::of(result.as_ref().err()));
                     }
                     return Poll::Ready(result);
                 }
@@ -188,7 +184,7 @@ where
                     let ticket = ticket.take();
                     if let Err(error) = ready {
                         if let Some(ticket) = ticket {
-                            ticket.finish(outcome(Some(&error)));
+                            ticket.finish(Outcome::of(Some(&error)));
                         }
                         return Poll::Ready(Err(error));
                     }
@@ -231,32 +227,6 @@ impl<S> fmt::Debug for Replica<S> {
 impl<S: Service<Req>, Req> fmt::Debug for ReplicaFuture<S, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplicaFuture").finish_non_exhaustive()
-    }
-}
-
-/// What a result says of the replica. That an application failed says nothing, and neither do a caller's
-/// mistakes.
-fn outcome<E: AsError>(error: Option<&E>) -> Outcome {
-    let Some(error) = error else {
-        return Outcome::Good;
-    };
-    let Some(error) = error.as_error() else {
-        return Outcome::Bad;
-    };
-    match error.kind() {
-        Kind::Internal if error.origin() == Origin::Local => Outcome::Neither,
-        Kind::Connection
-        | Kind::Internal
-        | Kind::Overflow
-        | Kind::Timeout
-        | Kind::Unavailable
-        | Kind::Unreachable => Outcome::Bad,
-        Kind::Cancelled | Kind::Closed => Outcome::Neither,
-        Kind::Application
-        | Kind::Invalid
-        | Kind::PermissionDenied
-        | Kind::Unauthenticated
-        | Kind::Unimplemented => Outcome::Good,
     }
 }
 

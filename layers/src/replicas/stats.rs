@@ -16,6 +16,7 @@ use super::{
     options::Options,
     snapshot::Link,
 };
+use crate::outcome::Outcome;
 
 /// Shared by all that call an endpoint and by its task; it outlives connections.
 #[derive(Debug)]
@@ -49,17 +50,6 @@ pub(crate) struct Ticket {
     pass: Pass,
     started: Instant,
     finished: bool,
-}
-
-/// How a call ended, as far as the replica is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The replica did its part.
-    Good,
-    /// It failed, or could not be reached.
-    Bad,
-    /// The call ended without its help.
-    Neither,
 }
 
 const NO_VERDICT: u8 = 0;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::time::Instant;
 
-/// Retries that are paid for by calls: a share of the calls of the last ten seconds, and a few per second
+/// Retries and hedges that are paid for by calls: a share of the calls of the last ten seconds, and a few per second
 /// besides, so that a client that calls seldom can retry too.
 ///
 /// Without it every client repeats every failed call, and a server that is slow because it has too much to do

@@ -158,7 +158,7 @@ impl<S: Clone, R: Replay, P: Policy> Next<S, R, P> {
 
     fn now<F>(&self) -> State<S, F> {
         State::Readying {
-            service: self.again.service(),
+            service: self.again.spare.service(),
         }
     }
 
@@ -175,7 +175,7 @@ impl<S: Clone, R: Replay, P: Policy> Next<S, R, P> {
 }
 
 /// Of two attempts' errors that of the one which got further, or the later.
-fn furthest<E: AsError>(earlier: Option<E>, later: E) -> E {
+pub(crate) fn furthest<E: AsError>(earlier: Option<E>, later: E) -> E {
     let execution = |error: &E| {
         error
             .as_error()

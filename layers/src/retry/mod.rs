@@ -36,19 +36,20 @@ mod policy;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub(crate) use self::future::furthest;
 pub use self::{
     budget::Budget,
     future::RetryFuture,
     policy::{Policy, RetryPolicy},
 };
-use crate::{AsError, Error, Replay};
+use crate::{AsError, Error, Replay, spare::Spare};
 
 /// Repeats failed calls as its policy says.
 #[derive(Clone, Debug)]
@@ -89,26 +90,17 @@ pub struct Retry<S, P = RetryPolicy> {
 /// Every clone of [`Retry`] has its own. It makes a clone one allocation dearer, and keeps the calls of
 /// different tasks off each other's cache lines.
 struct Again<S, P> {
-    /// Never made ready, so it holds nothing that others could want.
-    spare: Mutex<S>,
+    spare: Spare<S>,
     policy: P,
 }
 
 impl<S: Clone, P> Retry<S, P> {
     fn new(inner: S, policy: P) -> Self {
-        let spare = Mutex::new(inner.clone());
+        let spare = Spare::new(&inner);
         Self {
             inner,
             again: Arc::new(Again { spare, policy }),
         }
-    }
-}
-
-impl<S: Clone, P> Again<S, P> {
-    /// A service that is not ready.
-    fn service(&self) -> S {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.clone()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Which failures are tried again, and when.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Budget;
-use crate::{Backoff, Context, Error, Execution, Kind, Method, Origin};
+use crate::{Backoff, Context, Error, Execution, Kind, Method, Origin, idempotent::Idempotent};
 
 /// A rule by which calls are tried again.
 ///
@@ -61,7 +61,8 @@ pub trait Policy {
 /// | waits between them | 10 ms, doubling to 1 s, up to half of it random; none before the first if the call was never sent |
 /// | budget | 20 % of the calls and 10 per second; calls that were never sent are free |
 ///
-/// If the server has said [when to come back](Error::retry_after), the wait is that much longer. A call fails
+/// If the server has said [when to come back](Error::retry_after), the wait is that much longer; a call that was
+/// never sent no server has seen, and another attempt of it may go elsewhere at once. A call fails
 /// at once when its deadline would pass before the next attempt, or the wait would be longer than
 /// [`MAX_WAIT`](Self::MAX_WAIT).
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ pub struct RetryPolicy {
     elsewhere: bool,
     backoff: Backoff,
     budget: Option<Budget>,
-    idempotent: Arc<[Method]>,
+    idempotent: Idempotent,
 }
 
 impl RetryPolicy {
@@ -87,7 +88,7 @@ impl RetryPolicy {
             elsewhere: false,
             backoff: Backoff::default(),
             budget: Some(Budget::default()),
-            idempotent: Arc::default(),
+            idempotent: Idempotent::default(),
         }
     }
 
@@ -135,12 +136,8 @@ impl RetryPolicy {
     /// The methods that may run twice, in place of those named before.
     #[must_use]
     pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
-        self.idempotent = methods.into_iter().map(Into::into).collect();
+        self.idempotent = Idempotent::new(methods);
         self
-    }
-
-    fn is_idempotent(&self, cx: &Context) -> bool {
-        cx.is_idempotent() || self.idempotent.contains(cx.method())
     }
 
     fn has_attempts_left(&self, cx: &Context) -> bool {
@@ -153,22 +150,19 @@ impl RetryPolicy {
             Kind::Connection | Kind::Timeout | Kind::Unavailable => true,
             Kind::Unreachable => !cx.is_fail_fast(),
             Kind::Overflow => self.elsewhere || error.origin() != Origin::Local,
-            Kind::Internal => error.origin() == Origin::Remote && self.is_idempotent(cx),
+            Kind::Internal => error.origin() == Origin::Remote && self.idempotent.covers(cx),
             _ => false,
         }
     }
 
-    fn is_safe(&self, cx: &Context, error: &Error) -> bool {
-        error.execution().is_safe_to_repeat() || self.is_idempotent(cx)
-    }
-
     fn wait(&self, cx: &Context, error: &Error) -> Duration {
-        let failover = cx.attempt() == 0 && was_never_sent(error);
-        let own = match failover {
-            true => Duration::ZERO,
-            false => self.backoff.wait(cx.attempt(), cx.seed()),
-        };
-        own.saturating_add(error.retry_after().unwrap_or_default())
+        let backoff = || self.backoff.wait(cx.attempt(), cx.seed());
+        match (was_never_sent(error), cx.attempt()) {
+            (true, 0) => Duration::ZERO,
+            // No server has seen it: who asks to wait is on this side, and speaks for one endpoint of several.
+            (true, _) => backoff(),
+            (false, _) => backoff().saturating_add(error.retry_after().unwrap_or_default()),
+        }
     }
 
     fn has_time(&self, cx: &Context, wait: Duration) -> bool {
@@ -205,7 +199,7 @@ impl Policy for RetryPolicy {
         let wait = self.wait(cx, error);
         let tries = self.has_attempts_left(cx)
             && self.is_useful(cx, error)
-            && self.is_safe(cx, error)
+            && self.idempotent.is_safe(cx, error)
             && self.has_time(cx, wait)
             && self.pays(error);
         tries.then_some(wait)

@@ -9,7 +9,8 @@ use std::{
 };
 
 use steeple_layers::{
-    CatchPanicLayer, Error, FaultLayer, InheritLayer, LogLayer, RetryLayer, TimeoutLayer,
+    CatchPanicLayer, Error, FaultLayer, HedgeLayer, InheritLayer, LogLayer, RetryLayer,
+    TimeoutLayer,
     test::{Report, Simulated, probe},
 };
 use tower::{
@@ -36,6 +37,16 @@ async fn every_layer_keeps_the_contract() {
     check(&RetryLayer::default()).await.unwrap();
     check(&TimeoutLayer::default()).await.unwrap();
     check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    check(&HedgeLayer::after(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    // While the first attempt runs, of which a simulated service has room for.
+    check(&HedgeLayer::after(Duration::ZERO).hedges(3))
+        .await
+        .unwrap();
+    check(&HedgeLayer::percentile(99.0, Duration::ZERO))
         .await
         .unwrap();
     check(&FaultLayer::new(1)).await.unwrap();

@@ -3,6 +3,7 @@
 mod catch_panic;
 mod contract;
 mod fault;
+mod hedge;
 mod http;
 mod inherit;
 mod log;

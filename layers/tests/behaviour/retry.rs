@@ -197,6 +197,15 @@ async fn the_server_says_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_was_never_sent_goes_elsewhere_without_waiting_for_whoever_refused_it_here() {
+    let script = Script::failing(2, || unsent().with_retry_after(seconds(3600)));
+    let start = Instant::now();
+    let client = RetryLayer::new(exact()).layer(script);
+    client.oneshot(Call::new("Get")).await.unwrap();
+    assert_eq!(start.elapsed(), millis(20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_beyond_the_deadline_is_not_begun() {
     let script = Script::failing(1, || refused().with_retry_after(seconds(3)));
     let start = Instant::now();

@@ -1,0 +1,25 @@
+//! Which calls may run twice.
+
+use std::sync::Arc;
+
+use crate::{Context, Error, Method};
+
+/// The methods that are declared to be as good run twice as once. Calls may say so of themselves besides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Idempotent(Arc<[Method]>);
+
+impl Idempotent {
+    pub(crate) fn new<M: Into<Method>>(methods: impl IntoIterator<Item = M>) -> Self {
+        Self(methods.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether a call may run twice.
+    pub(crate) fn covers(&self, cx: &Context) -> bool {
+        cx.is_idempotent() || self.0.contains(cx.method())
+    }
+
+    /// Whether a call that failed like this can be made once more without doing anything twice.
+    pub(crate) fn is_safe(&self, cx: &Context, error: &Error) -> bool {
+        error.execution().is_safe_to_repeat() || self.covers(cx)
+    }
+}
