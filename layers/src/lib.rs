@@ -27,6 +27,8 @@
 //! | [`LogLayer`] | a line for every call | both | outermost but for that | 7 ns while nobody listens |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | 95 ns: a clock read, which others share, and a timer from a pool if the call waits |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
+//! | [`AdmissionLayer`] | so many calls at once, and under overload the newest first; others are refused at once | server | directly around the handlers | 60 ns: a lock when it begins and when it ends |
+//! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries | 100 ns: a clock read, a lock and a hash |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
@@ -37,12 +39,14 @@
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 
+pub mod admission;
 pub mod balance;
 pub mod catch_panic;
 pub mod fault;
 pub mod hedge;
 pub mod inherit;
 pub mod log;
+pub mod rate_limit;
 pub mod replicas;
 pub mod resolve;
 pub mod retry;
@@ -54,6 +58,7 @@ mod backoff;
 mod carry;
 mod context;
 mod error;
+mod gated;
 mod idempotent;
 mod lifecycle;
 mod method;
@@ -63,6 +68,7 @@ mod spare;
 mod timer;
 
 pub use self::{
+    admission::AdmissionLayer,
     backoff::Backoff,
     balance::{BalanceLayer, ReconnectLayer},
     carry::{Carry, Replay},
@@ -75,6 +81,7 @@ pub use self::{
     lifecycle::Lifecycle,
     log::LogLayer,
     method::Method,
+    rate_limit::RateLimitLayer,
     replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,

@@ -6,6 +6,8 @@
 //! | [`LogLayer`] | a line for every call | both | outermost, or inside of [`CatchPanicLayer`] |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
+//! | [`AdmissionLayer`] | so many calls at once, and under overload the newest first; others are refused at once | server | directly around the handlers |
+//! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
@@ -89,9 +91,10 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
-    ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, balance, catch_panic, fault,
-    hedge, inherit, log, replicas, resolve, retry, timeout,
+    AdmissionLayer, Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, HedgeLayer, InheritLayer,
+    LogLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    admission, balance, catch_panic, fault, hedge, inherit, log, rate_limit, replicas, resolve,
+    retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

@@ -76,6 +76,15 @@ const LAYERS: Table = &[
     ("inherit", &["carry"]),
     ("log", &["carry", "context", "error", "method"]),
     ("test", &["error"]),
+    ("gated", &["error"]),
+    (
+        "admission",
+        &["carry", "context", "error", "gated", "timer"],
+    ),
+    (
+        "rate_limit",
+        &["carry", "context", "error", "gated", "timer"],
+    ),
     (
         "timeout",
         &["carry", "context", "error", "inherit", "timer"],

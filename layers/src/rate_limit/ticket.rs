@@ -1,0 +1,147 @@
+//! The limit as all clones share it: with a lock, a clock and wakers.
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    rate::Rate,
+    table::{Entry, Table, Turn},
+};
+use crate::{Error, Execution, Kind, gated, timer::Timer};
+
+/// What a limiter is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) rate: Rate,
+    pub(super) max_keys: usize,
+    pub(super) max_waiting: usize,
+}
+
+/// Where calls are counted.
+pub(super) struct Limiter<K> {
+    settings: Settings,
+    origin: Instant,
+    table: Mutex<Table<K>>,
+}
+
+/// The place of a call that waits.
+pub(super) struct Ticket<K: Hash + Eq + Clone> {
+    limiter: Arc<Limiter<K>>,
+    key: K,
+    serial: u64,
+    timer: Option<Timer>,
+    has_passed: bool,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
+        let Settings {
+            rate,
+            max_keys,
+            max_waiting,
+        } = settings;
+        Arc::new(Self {
+            settings,
+            origin: Instant::now(),
+            table: Mutex::new(Table::new(rate, max_keys, max_waiting)),
+        })
+    }
+
+    /// Counts a call: it may be made now, or waits, or is refused.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        key: K,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Ticket<K>>, Error> {
+        let mut table = self.table();
+        // Read here, time never goes back for the table.
+        let now = self.now();
+        let patience = deadline.map(|at| (at - self.origin).saturating_sub(now));
+        let entry = table.enter(&key, patience, now);
+        drop(table);
+        match entry {
+            Entry::Passed => Ok(None),
+            Entry::Waiting(serial) => Ok(Some(Ticket {
+                limiter: self.clone(),
+                key,
+                serial,
+                timer: None,
+                has_passed: false,
+            })),
+            Entry::Refused(wait) => Err(self.refused(wait)),
+            Entry::Full => Err(self.full()),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<K>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self, wait: Duration) -> Error {
+        let text = format!("the rate limit of {} is reached", self.settings.rate);
+        Error::new(Kind::Overflow, text)
+            .with_execution(Execution::NotStarted)
+            .with_retry_after(wait)
+    }
+
+    fn full(&self) -> Error {
+        let text = format!("max_keys of {} is reached", self.settings.max_keys);
+        Error::new(Kind::Overflow, text).with_execution(Execution::NotStarted)
+    }
+}
+
+impl<K: Hash + Eq + Clone> gated::Ticket for Ticket<K> {
+    type Pass = ();
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            let mut table = self.limiter.table();
+            let now = self.limiter.now();
+            let (turn, next) = table.turn(&self.key, self.serial, cx.waker(), now);
+            drop(table);
+            next.into_iter().for_each(Waker::wake);
+            let wait = match turn {
+                Turn::Passed => {
+                    self.has_passed = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Turn::Behind => return Poll::Pending,
+                Turn::Next(wait) => wait,
+            };
+            let now = self.limiter.origin + now;
+            let until = now + wait;
+            let timer = self.timer.get_or_insert_with(|| Timer::take(until, now));
+            if timer.poll(until, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Drop for Ticket<K> {
+    fn drop(&mut self) {
+        if !self.has_passed {
+            let next = self.limiter.table().leave(&self.key, self.serial);
+            next.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<K> fmt::Debug for Limiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
