@@ -25,8 +25,10 @@
 //! |---|---|---|---|---|
 //! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost | 2 ns |
 //! | [`LogLayer`] | a line for every call | both | outermost but for that | 7 ns while nobody listens |
+//! | [`PolicyLayer`] | what holds for each method | both | outside of what obeys it | a look into a table, if there are policies |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | 95 ns: a clock read, which others share, and a timer from a pool if the call waits |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
+//! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain | a counter |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
@@ -38,9 +40,11 @@
 
 pub mod balance;
 pub mod catch_panic;
+pub mod drain;
 pub mod fault;
 pub mod inherit;
 pub mod log;
+pub mod policies;
 pub mod replicas;
 pub mod resolve;
 pub mod retry;
@@ -63,12 +67,14 @@ pub use self::{
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,
+    drain::DrainLayer,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
     fault::FaultLayer,
     inherit::InheritLayer,
     lifecycle::Lifecycle,
     log::LogLayer,
     method::Method,
+    policies::PolicyLayer,
     replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},
     timeout::TimeoutLayer,

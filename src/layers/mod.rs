@@ -4,8 +4,10 @@
 //! |---|---|---|---|
 //! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost |
 //! | [`LogLayer`] | a line for every call | both | outermost, or inside of [`CatchPanicLayer`] |
+//! | [`PolicyLayer`] | what holds for each method: deadline, attempts, priority and more | both | outside of what obeys it |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
+//! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
@@ -88,9 +90,9 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, InheritLayer, LogLayer, ReconnectLayer,
-    Replicas, RetryLayer, RetryPolicy, TimeoutLayer, balance, catch_panic, fault, inherit, log,
-    replicas, resolve, retry, timeout,
+    Backoff, BalanceLayer, CatchPanicLayer, DrainLayer, FaultLayer, InheritLayer, LogLayer,
+    PolicyLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, balance,
+    catch_panic, drain, fault, inherit, log, policies, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

@@ -70,6 +70,8 @@ const LAYERS: Table = &[
     ("carry", &["context", "method"]),
     ("catch_panic", &["carry", "error", "method"]),
     ("fault", &["carry", "context", "error"]),
+    ("drain", &["error"]),
+    ("policies", &["carry", "context", "error"]),
     ("inherit", &["carry"]),
     ("log", &["carry", "context", "error", "method"]),
     ("test", &["error"]),

@@ -2,10 +2,12 @@
 
 mod catch_panic;
 mod contract;
+mod drain;
 mod fault;
 mod http;
 mod inherit;
 mod log;
+mod policies;
 mod retry;
 mod support;
 mod timeout;
