@@ -1,6 +1,9 @@
 //! What policy knows of a call, apart from its body.
 
-use std::time::Duration;
+use std::{
+    num::{NonZeroU8, NonZeroU32},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -22,10 +25,24 @@ pub struct Context {
     one_way: bool,
     fail_fast: Option<bool>,
     independent: bool,
+    policy: CallPolicy,
+}
+
+/// What was said of the call beyond all that, as a rule by the policy of its method. Kept small: every call has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct CallPolicy {
+    /// In microseconds.
+    hedge_delay: Option<NonZeroU32>,
+    max_attempts: Option<NonZeroU8>,
+    priority: i8,
+    compression: Option<bool>,
 }
 
 /// Never, as a time from now: far beyond any process, and within what every clock can count.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// What fits into the microseconds of a hedge, with room.
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Context {
     /// The context of a call to `method`: no deadline, first attempt, not idempotent.
@@ -175,6 +192,66 @@ impl Context {
         self.independent = independent;
         self
     }
+
+    /// How much the call matters where there is not room for all: the higher one goes first. 0 unless said.
+    pub fn priority(&self) -> i8 {
+        self.policy.priority
+    }
+
+    /// Sets how much the call matters. It does not travel: each side has its own view of its methods.
+    pub fn set_priority(&mut self, priority: i8) -> &mut Self {
+        self.policy.priority = priority;
+        self
+    }
+
+    /// How many attempts the call may have in all, if that was said: then it holds instead of what the layers
+    /// that repeat calls have for all calls.
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.policy
+            .max_attempts
+            .map(|attempts| attempts.get().into())
+    }
+
+    /// Sets or removes the most attempts of the call, the first included. 0 is as good as 1, and more than 255
+    /// are 255.
+    pub fn set_max_attempts(&mut self, attempts: impl Into<Option<u32>>) -> &mut Self {
+        let attempts = attempts.into();
+        let small = |attempts: u32| NonZeroU8::new(attempts.clamp(1, u8::MAX.into()) as u8);
+        self.policy.max_attempts = attempts.and_then(small);
+        self
+    }
+
+    /// How long the call waits for its answer before it is tried elsewhere too, if that was said;
+    /// [`Duration::MAX`] if it never is.
+    pub fn hedge_delay(&self) -> Option<Duration> {
+        let delay = self.policy.hedge_delay?;
+        Some(match delay {
+            NonZeroU32::MAX => Duration::MAX,
+            micros => Duration::from_micros(micros.get().into()),
+        })
+    }
+
+    /// Sets or removes how long the call waits for its answer before it is tried elsewhere too. It counts in
+    /// microseconds, from one on, and more than an hour is never.
+    pub fn set_hedge_delay(&mut self, delay: impl Into<Option<Duration>>) -> &mut Self {
+        let small = |delay: Duration| match delay > HOUR {
+            true => NonZeroU32::MAX,
+            false => NonZeroU32::new(delay.as_micros() as u32).unwrap_or(NonZeroU32::MIN),
+        };
+        self.policy.hedge_delay = delay.into().map(small);
+        self
+    }
+
+    /// Whether a layer that compresses may compress the bodies of the call, if that was said.
+    pub fn compression(&self) -> Option<bool> {
+        self.policy.compression
+    }
+
+    /// Sets whether a layer that compresses may compress the bodies of the call.
+    pub fn set_compression(&mut self, compression: impl Into<Option<bool>>) -> &mut Self {
+        self.policy.compression = compression.into();
+        self
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +275,26 @@ mod tests {
         assert_eq!(cx.deadline(), Some(start + Duration::from_secs(2)));
         cx.set_timeout(Duration::MAX);
         assert_eq!(cx.deadline(), Some(start + FAR));
+    }
+
+    #[test]
+    fn what_policy_says_is_small_and_comes_out_as_it_went_in_within_its_limits() {
+        assert_eq!(size_of::<CallPolicy>(), 8);
+        let mut cx = Context::default();
+        assert_eq!((cx.max_attempts(), cx.hedge_delay()), (None, None));
+        for (set, got) in [(0, 1), (1, 1), (255, 255), (256, 255), (u32::MAX, 255)] {
+            assert_eq!(cx.set_max_attempts(set).max_attempts(), Some(got));
+        }
+        let (micro, hour) = (Duration::from_micros(1), HOUR);
+        for (set, got) in [
+            (Duration::ZERO, micro),
+            (micro, micro),
+            (hour, hour),
+            (hour + micro, Duration::MAX),
+        ] {
+            assert_eq!(cx.set_hedge_delay(set).hedge_delay(), Some(got));
+        }
+        assert_eq!(cx.set_hedge_delay(None).hedge_delay(), None);
     }
 
     #[tokio::test(start_paused = true)]

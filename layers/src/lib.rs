@@ -25,10 +25,12 @@
 //! |---|---|---|---|---|
 //! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost | 2 ns |
 //! | [`LogLayer`] | a line for every call | both | outermost but for that | 7 ns while nobody listens |
+//! | [`PolicyLayer`] | what holds for each method | both | outside of what obeys it | a look into a table, if there are policies |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside | 95 ns: a clock read, which others share, and a timer from a pool if the call waits |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
 //! | [`AdmissionLayer`] | so many calls at once, and under overload the newest first; others are refused at once | server | directly around the handlers | 60 ns: a lock when it begins and when it ends |
 //! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries | 100 ns: a clock read, a lock and a hash |
+//! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain | a counter |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
@@ -42,10 +44,12 @@
 pub mod admission;
 pub mod balance;
 pub mod catch_panic;
+pub mod drain;
 pub mod fault;
 pub mod hedge;
 pub mod inherit;
 pub mod log;
+pub mod policies;
 pub mod rate_limit;
 pub mod replicas;
 pub mod resolve;
@@ -74,6 +78,7 @@ pub use self::{
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,
+    drain::DrainLayer,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
     fault::FaultLayer,
     hedge::HedgeLayer,
@@ -81,6 +86,7 @@ pub use self::{
     lifecycle::Lifecycle,
     log::LogLayer,
     method::Method,
+    policies::PolicyLayer,
     rate_limit::RateLimitLayer,
     replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},

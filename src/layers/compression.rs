@@ -27,6 +27,9 @@ use crate::{Body, BodyCompression, Request, Response};
 /// matters where a body leaves by a connection. Layers that change bodies go outside of it on a client, since what
 /// they make is not marked; the innermost place is the safe one.
 ///
+/// A call that says that [its bodies are not to be compressed](crate::Context::compression), as a rule by the
+/// [policy of its method](super::policies), is left alone in both directions.
+///
 /// Secrets should not share a message with what an attacker may choose: the length tells of what repeats. That is
 /// why nothing is compressed by default.
 ///
@@ -117,10 +120,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> CompressFuture<S::Future> {
-        self.layer.mark(request.body_mut());
+        let layer = (request.cx().compression() != Some(false)).then_some(self.layer);
+        if let Some(layer) = layer {
+            layer.mark(request.body_mut());
+        }
         CompressFuture {
             inner: self.inner.call(request),
-            layer: self.layer,
+            layer,
         }
     }
 }
@@ -132,7 +138,8 @@ pin_project! {
     pub struct CompressFuture<F> {
         #[pin]
         inner: F,
-        layer: CompressionLayer,
+        // None for a call whose bodies are left alone.
+        layer: Option<CompressionLayer>,
     }
 }
 
@@ -145,8 +152,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut result = ready!(this.inner.poll(cx));
-        if let Ok(response) = &mut result {
-            this.layer.mark(response.body_mut());
+        if let (Ok(response), Some(layer)) = (&mut result, this.layer) {
+            layer.mark(response.body_mut());
         }
         Poll::Ready(result)
     }

@@ -4,10 +4,12 @@
 //! |---|---|---|---|
 //! | [`CatchPanicLayer`] | a panic fails its call and is logged | server | outermost |
 //! | [`LogLayer`] | a line for every call | both | outermost, or inside of [`CatchPanicLayer`] |
+//! | [`PolicyLayer`] | what holds for each method: deadline, attempts, priority and more | both | outside of what obeys it |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
 //! | [`AdmissionLayer`] | so many calls at once, and under overload the newest first; others are refused at once | server | directly around the handlers |
 //! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries |
+//! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
@@ -91,10 +93,10 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    AdmissionLayer, Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, HedgeLayer, InheritLayer,
-    LogLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
-    admission, balance, catch_panic, fault, hedge, inherit, log, rate_limit, replicas, resolve,
-    retry, timeout,
+    AdmissionLayer, Backoff, BalanceLayer, CatchPanicLayer, DrainLayer, FaultLayer, HedgeLayer,
+    InheritLayer, LogLayer, PolicyLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer,
+    RetryPolicy, TimeoutLayer, admission, balance, catch_panic, drain, fault, hedge, inherit, log,
+    policies, rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

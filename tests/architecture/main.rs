@@ -73,6 +73,8 @@ const LAYERS: Table = &[
     ("spare", &[]),
     ("catch_panic", &["carry", "error", "method"]),
     ("fault", &["carry", "context", "error"]),
+    ("drain", &["error"]),
+    ("policies", &["carry", "context", "error"]),
     ("inherit", &["carry"]),
     ("log", &["carry", "context", "error", "method"]),
     ("test", &["error"]),

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Ejection, Replicas,
+    Ejection, HealthCheck, Ping, Probe, Replicas,
     control::Control,
     options::Options,
     shared::{Shared, Wish},
@@ -26,10 +26,11 @@ use crate::{Backoff, BoxError, Lifecycle, resolve::Resolver};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
-pub struct Builder<R, C, L = Identity> {
+pub struct Builder<R, C, L = Identity, H = Ping> {
     resolver: R,
     connector: C,
     layer: L,
+    check: Option<HealthCheck<H>>,
     options: Options,
 }
 
@@ -39,19 +40,21 @@ impl<R, C> Builder<R, C> {
             resolver,
             connector,
             layer: Identity::new(),
+            check: None,
             options: Options::default(),
         }
     }
 }
 
-impl<R, C, L> Builder<R, C, L> {
+impl<R, C, L, H> Builder<R, C, L, H> {
     /// Puts a layer on each connection: a limit, a breaker, a timeout per attempt. The first is the
     /// outermost, as in `ServiceBuilder`.
-    pub fn layer<M>(self, layer: M) -> Builder<R, C, Stack<M, L>> {
+    pub fn layer<M>(self, layer: M) -> Builder<R, C, Stack<M, L>, H> {
         Builder {
             resolver: self.resolver,
             connector: self.connector,
             layer: Stack::new(layer, self.layer),
+            check: self.check,
             options: self.options,
         }
     }
@@ -88,6 +91,21 @@ impl<R, C, L> Builder<R, C, L> {
     pub fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
         self.options.ping = Some((interval, timeout));
         self
+    }
+
+    /// Asks each connection whether it can be called, and leaves out those that cannot. Default: none is asked.
+    pub fn health_check<P>(self, check: HealthCheck<P>) -> Builder<R, C, L, P> {
+        let options = Options {
+            strict_health: check.strict,
+            ..self.options
+        };
+        Builder {
+            resolver: self.resolver,
+            connector: self.connector,
+            layer: self.layer,
+            check: Some(check),
+            options,
+        }
     }
 
     /// How long to wait before another dial. Default: 10 ms growing to 1 s, of which half is chance. A
@@ -129,10 +147,25 @@ impl<R, C, L> Builder<R, C, L> {
         self
     }
 
-    /// Calls only the replicas of this zone, as long as at least half of those can be called. Default: all
-    /// zones alike.
+    /// Calls only the replicas of this zone, as long as [enough](Self::zone_share) of those can be called, and else
+    /// those of all zones. Default: all zones alike.
     pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         self.options.zone = Some(zone.into());
+        self
+    }
+
+    /// What share of the own zone is enough to call no other: of those that the resolver lists there, how many
+    /// can be called. One is always needed. Default: 0.5.
+    pub fn zone_share(mut self, share: f32) -> Self {
+        self.options.zone_share = share.clamp(0.0, 1.0);
+        self
+    }
+
+    /// What share of a [tier](crate::resolve::Target::with_priority) is enough to call none after it: of those that
+    /// the resolver lists there, how many can be called. With fewer, the next tier is called as well. Default: 0,
+    /// one of them is enough.
+    pub fn tier_share(mut self, share: f32) -> Self {
+        self.options.tier_share = share.clamp(0.0, 1.0);
         self
     }
 
@@ -153,6 +186,7 @@ impl<R, C, L> Builder<R, C, L> {
             + 'static,
         L: Layer<C::Response, Service = S> + Clone + Send + 'static,
         S: Clone + Send + Sync + 'static,
+        H: Probe<C::Response>,
     {
         let lazy = self.options.lazy;
         let first = match lazy {
@@ -167,6 +201,7 @@ impl<R, C, L> Builder<R, C, L> {
             resolver: self.resolver,
             connector: self.connector,
             layer: self.layer,
+            check: self.check,
             shared,
             wishes,
             handle: replicas.downgrade(),

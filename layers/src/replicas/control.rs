@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Member,
+    HealthCheck, Member, Probe,
     endpoint::{Endpoint, Kept},
     link::{Link, Order},
     set::Handle,
@@ -31,17 +31,18 @@ use crate::{
 };
 
 /// What resolves and starts.
-pub(super) struct Control<T, R, C, L, S> {
+pub(super) struct Control<T, R, C, L, S, H> {
     pub(super) target: PhantomData<fn(T)>,
     pub(super) resolver: R,
     pub(super) connector: C,
     pub(super) layer: L,
+    pub(super) check: Option<HealthCheck<H>>,
     pub(super) shared: Arc<Shared<S>>,
     pub(super) wishes: watch::Receiver<Wish>,
     pub(super) handle: Weak<Handle<S>>,
 }
 
-impl<T, R, C, L, S> Control<T, R, C, L, S>
+impl<T, R, C, L, S, H> Control<T, R, C, L, S, H>
 where
     T: Clone + fmt::Display + Send + 'static,
     R: Resolver<T>,
@@ -51,6 +52,7 @@ where
         + 'static,
     L: Layer<C::Response, Service = S> + Clone + Send + 'static,
     S: Clone + Send + Sync + 'static,
+    H: Probe<C::Response>,
 {
     /// Runs until the set ends.
     pub(super) async fn run(mut self) {
@@ -162,6 +164,7 @@ where
             member: member.clone(),
             connector: self.connector.clone(),
             layer: self.layer.clone(),
+            check: self.check.clone(),
             shared: self.shared.clone(),
             orders: order.clone(),
             wishes: self.wishes.clone(),

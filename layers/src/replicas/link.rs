@@ -1,7 +1,8 @@
 //! One connection of an endpoint: dialled, kept, let go of, and dialled again.
 
 use std::{
-    future::{Future, poll_fn},
+    error::Error as _,
+    future::{Future, pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -17,19 +18,20 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Member, State,
+    HealthCheck, Member, Probe, State,
     shared::{Shared, Wish},
     snapshot,
 };
 use crate::{BoxError, Error, Kind, Lifecycle, Origin};
 
 /// What keeps a connection.
-pub(super) struct Link<T, C, L, S> {
+pub(super) struct Link<T, C, L, S, H> {
     pub(super) number: usize,
     pub(super) target: T,
     pub(super) member: Member,
     pub(super) connector: C,
     pub(super) layer: L,
+    pub(super) check: Option<HealthCheck<H>>,
     pub(super) shared: Arc<Shared<S>>,
     pub(super) orders: watch::Receiver<Order>,
     /// What the handles want, for connections that are left behind.
@@ -57,7 +59,7 @@ enum End {
     Lost(Error),
 }
 
-impl<T, C, L, S> Link<T, C, L, S>
+impl<T, C, L, S, H> Link<T, C, L, S, H>
 where
     T: Clone,
     C: Service<T>,
@@ -65,6 +67,7 @@ where
     C::Error: Into<BoxError>,
     L: Layer<C::Response, Service = S>,
     S: Clone,
+    H: Probe<C::Response>,
 {
     /// Keeps the connection until it is ordered to end.
     pub(super) async fn keep(mut self) {
@@ -83,7 +86,7 @@ where
             let connected = tokio::select! {
                 biased;
                 () = other_order(&mut self.orders) => continue,
-                connected = caught(dial) => connected,
+                connected = caught("the connector panicked", dial) => connected,
             };
             let mut verdict = connected.is_err();
             let error = match connected {
@@ -122,21 +125,68 @@ where
 
     /// Offers the connection until it ends, drains, falls silent, or is let go of.
     async fn serve(&mut self, endpoint: &C::Response) -> End {
-        self.up(endpoint);
+        let (mut orders, ping) = (self.orders.clone(), self.shared.options.ping);
         let drained = async {
             endpoint.draining().await;
             End::Drained
         };
         tokio::select! {
             biased;
-            () = other_order(&mut self.orders) => End::Ordered,
+            end = self.offer(endpoint) => end,
+            () = other_order(&mut orders) => End::Ordered,
             () = endpoint.closed() => End::Lost(lost("the connection was lost")),
             end = drained => end,
-            end = silent(endpoint, self.shared.options.ping) => end,
+            end = silent(endpoint, ping) => end,
         }
     }
 
-    fn up(&self, endpoint: &C::Response) {
+    /// Offers the connection, as far as its health check says; does not return.
+    async fn offer(&mut self, endpoint: &C::Response) -> End {
+        let Some(check) = self.check.clone() else {
+            self.up(endpoint, None);
+            return pending().await;
+        };
+        // Not called before it is known whether it can be.
+        let first = check.ask(endpoint.clone()).await;
+        let mut healthy = first.is_ok();
+        self.up(endpoint, first.err().map(unhealthy));
+        let mut streak = 0;
+        loop {
+            sleep(check.pause(fastrand::f64())).await;
+            let answer = check.ask(endpoint.clone()).await;
+            streak = match answer.is_ok() == healthy {
+                true => 0,
+                false => streak + 1,
+            };
+            if streak >= check.patience(healthy) {
+                streak = 0;
+                healthy = answer.is_ok();
+                self.judge(answer.err().map(unhealthy));
+            }
+        }
+    }
+
+    /// Notes why the connection is not healthy, or that it is.
+    fn judge(&self, sick: Option<Error>) {
+        let (address, link) = (self.member.address(), self.number);
+        match &sick {
+            Some(error) => {
+                tracing::warn!(target: "steeple::replicas", address, link, %error, cause = error.source(), "unhealthy");
+            }
+            None => tracing::info!(target: "steeple::replicas", address, link, "healthy"),
+        }
+        self.shared.update(|table| {
+            if let Some(entry) = table.entry(&self.member) {
+                let mut links = entry.links.iter_mut();
+                if let Some(link) = links.find(|link| link.number == self.number) {
+                    link.sick = sick;
+                    entry.since = Instant::now();
+                }
+            }
+        });
+    }
+
+    fn up(&self, endpoint: &C::Response, sick: Option<Error>) {
         let service = self.layer.layer(endpoint.clone());
         let address = self.member.address();
         tracing::info!(target: "steeple::replicas", address, link = self.number, "live");
@@ -147,6 +197,7 @@ where
                     number: self.number,
                     generation,
                     service,
+                    sick,
                 });
                 entry.state = State::Live;
                 entry.since = Instant::now();
@@ -241,13 +292,16 @@ where
     }
 }
 
-/// A dial; a panic of the connector is one more reason why it failed.
-async fn caught<T>(dial: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut dial = pin!(dial);
+/// What is the user's; a panic of it, with this text, is one more reason why it failed.
+pub(super) async fn caught<T>(
+    text: &'static str,
+    what: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut what = pin!(what);
     poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| dial.as_mut().poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| what.as_mut().poll(cx)));
         polled.unwrap_or_else(|_| {
-            let error = Error::new(Kind::Internal, "the connector panicked");
+            let error = Error::new(Kind::Internal, text);
             Poll::Ready(Err(error))
         })
     })
@@ -257,7 +311,7 @@ async fn caught<T>(dial: impl Future<Output = Result<T, Error>>) -> Result<T, Er
 /// Returns when a ping is not answered in time; never, if none are sent.
 async fn silent(endpoint: &impl Lifecycle, ping: Option<(Duration, Duration)>) -> End {
     let Some((interval, limit)) = ping else {
-        return std::future::pending().await;
+        return pending().await;
     };
     loop {
         sleep(interval).await;
@@ -281,7 +335,7 @@ fn leave(endpoint: impl Lifecycle, order: Order, mut wishes: watch::Receiver<Wis
         let closing = async {
             // No handle that could close it is left: then it may take its time.
             if wishes.wait_for(|wish| *wish == Wish::Close).await.is_err() {
-                std::future::pending().await
+                pending().await
             }
         };
         tokio::select! {
@@ -301,8 +355,12 @@ async fn other_order(orders: &mut watch::Receiver<Order>) {
 async fn wait_or_for_ever(wait: Option<Duration>) {
     match wait {
         Some(wait) => sleep(wait).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
+}
+
+fn unhealthy(cause: Error) -> Error {
+    Error::new(Kind::Unavailable, "its health check fails").with_source(cause)
 }
 
 fn lost(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {

@@ -63,7 +63,7 @@ impl Member {
         self.attributes.zone.as_deref()
     }
 
-    /// Its tier. All members of a slice are of the same.
+    /// Its tier: [of the first](super::Builder::tier_share), as long as enough of these can be called.
     pub fn priority(&self) -> u32 {
         self.attributes.priority
     }

@@ -41,16 +41,21 @@
 //! ```
 //!
 //! A state is that of the best of an endpoint's connections. Only a live endpoint is called, and one that is
-//! probing once. [`Replicas::endpoints`] tells the state of each at any time, since when, and why; the same goes
+//! probing once. One that is live but whose health check fails is *unhealthy*, and not called until it passes. [`Replicas::endpoints`] tells the state of each at any time, since when, and why; the same goes
 //! to `tracing` under the target `steeple::replicas`.
 //!
 //! # Who is called
 //!
 //! Of the live endpoints a snapshot has
 //!
-//! 1. those that are not [ejected](Ejection) – or all, if fewer than half would be left;
-//! 2. of these the first tier, by [priority](crate::resolve::Target::with_priority);
-//! 3. of these the own [zone](Builder::zone), as long as half of it can be called.
+//! 1. those whose [health check](Builder::health_check) passes – or all, if none does;
+//! 2. of these those that are not [ejected](Ejection) – or all, if fewer than half would be left;
+//! 3. of these the first tier, by [priority](crate::resolve::Target::with_priority), and the next ones as long as
+//!    [too few](Builder::tier_share) can be called;
+//! 4. of these the own [zone](Builder::zone), as long as [enough](Builder::zone_share) of it can be called.
+//!
+//! So a picker sees only those that a call may go to, and the attempts of a call go through them before any is tried
+//! twice.
 //!
 //! An endpoint that is removed, or not needed any more, is first taken out of the snapshot. Who has an older
 //! one may still call it; only when no call is under way is its gate shut, and who comes after that goes to
@@ -66,10 +71,12 @@
 //! | ejection | after 5 failures in a row, for 5 s growing to 300 s, of at most half | [`Builder::ejection`] |
 //! | what a failure counts as | a second | [`Builder::failure_penalty`] |
 //! | a slow call is forgotten | to a third every 10 s | [`Builder::latency_memory`] |
-//! | pings, idle timeout, slow start, zone | none | [`Builder`] |
+//! | a lower tier | when nobody of the higher can be called | [`Builder::tier_share`] |
+//! | pings, health checks, idle timeout, slow start, zone | none | [`Builder`] |
 
 mod builder;
 mod changes;
+mod check;
 mod control;
 mod endpoint;
 mod gate;
@@ -88,6 +95,7 @@ mod table;
 pub use self::{
     builder::Builder,
     changes::Changes,
+    check::{HealthCheck, Ping, Probe},
     member::Member,
     options::Ejection,
     replica::{Replica, ReplicaFuture},

@@ -20,6 +20,10 @@ pub(super) struct Options {
     pub(super) latency_memory: Duration,
     pub(super) slow_start: Duration,
     pub(super) zone: Option<Arc<str>>,
+    pub(super) zone_share: f32,
+    pub(super) tier_share: f32,
+    /// Whether nobody is called when nobody is healthy.
+    pub(super) strict_health: bool,
 }
 
 /// When a replica whose calls fail is left out, and for how long.
@@ -50,6 +54,9 @@ impl Default for Options {
             latency_memory: Duration::from_secs(10),
             slow_start: Duration::ZERO,
             zone: None,
+            zone_share: 0.5,
+            tier_share: 0.0,
+            strict_health: false,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     Builder, Changes, Replica, Status,
     shared::{Shared, Wish},
     snapshot::Snapshot,
-    table::{Table, unreachable},
+    table::unreachable,
 };
 use crate::{BoxError, Error, Kind, Lifecycle, resolve::Resolver};
 
@@ -127,7 +127,8 @@ impl<S> Replicas<S> {
 
     /// Whether a call could be made, or why not; nothing while that is being found out.
     pub(crate) fn verdict(&self) -> Option<Result<(), Error>> {
-        self.shared().read(Table::verdict)
+        self.shared()
+            .read(|table| table.verdict(&self.shared().options))
     }
 
     pub(crate) fn snapshot(&self) -> &Arc<ArcSwap<Snapshot<S>>> {

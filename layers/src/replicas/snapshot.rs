@@ -32,6 +32,8 @@ pub(super) struct Link<S> {
     /// Unique for each that ever was.
     pub(super) generation: u64,
     pub(super) service: S,
+    /// Why it is not to be called, if its health check says so.
+    pub(super) sick: Option<Error>,
 }
 
 impl<S> Snapshot<S> {

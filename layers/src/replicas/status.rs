@@ -17,6 +17,8 @@ pub enum State {
     Connecting,
     /// It is called.
     Live,
+    /// It is connected and not called, since its health check fails.
+    Unhealthy,
     /// It is connected and not called, since its calls failed.
     Ejected,
     /// As ejected, but the next call is tried on it.
@@ -54,7 +56,7 @@ impl Status {
         self.since
     }
 
-    /// Why it is not live: the last error of a dial, a connection or a call.
+    /// Why it is not live: the last error of a dial, a connection, a call or a health check.
     pub fn reason(&self) -> Option<&Error> {
         self.reason.as_ref()
     }
@@ -76,6 +78,7 @@ impl fmt::Display for State {
             Self::Idle => "idle",
             Self::Connecting => "connecting",
             Self::Live => "live",
+            Self::Unhealthy => "unhealthy",
             Self::Ejected => "ejected",
             Self::Probing => "probing",
             Self::Waiting => "waiting",

@@ -83,24 +83,28 @@ impl<S> Table<S> {
 
     /// The last reason why one of them is not live.
     pub(super) fn reason(&self) -> Option<Error> {
-        let reasons = self.entries.iter().filter(|entry| entry.reason.is_some());
+        let reasons = self.entries.iter().filter(|entry| entry.reason().is_some());
         let last = reasons.max_by_key(|entry| entry.since);
-        last.and_then(|entry| entry.reason.clone())
+        last.and_then(|entry| entry.reason().cloned())
             .or_else(|| self.unresolved.clone())
             .or_else(|| self.refusal.clone())
     }
 
     /// Whether a call could be made, or why not; nothing while that is being found out.
-    pub(super) fn verdict(&self) -> Option<Result<(), Error>> {
+    pub(super) fn verdict(&self, options: &Options) -> Option<Result<(), Error>> {
         if let Some(refusal) = &self.refusal {
             return Some(Err(refused(refusal)));
         }
-        if self.entries.iter().any(Entry::is_live) {
+        let is_called = |entry: &Entry<S>| entry.is_live() && entry.may_be_called(options);
+        if self.entries.iter().any(is_called) {
             return Some(Ok(()));
         }
         let failed = match self.resolved {
             true if self.entries.is_empty() => return Some(Ok(())),
-            true => self.entries.iter().all(|entry| entry.failed),
+            true => self
+                .entries
+                .iter()
+                .all(|entry| entry.failed || entry.sick().is_some()),
             false => self.unresolved.is_some(),
         };
         let text = match &*self.entries {
@@ -116,7 +120,7 @@ impl<S> Table<S> {
 }
 
 impl<S: Clone> Table<S> {
-    /// The replicas to be called: of those that are live the healthy ones, of these the first tier, of these
+    /// The replicas to be called: of those that are live the healthy ones, of these the first tiers, of these
     /// the nearest.
     pub(super) fn snapshot(&self, version: u64, options: &Options) -> Snapshot<S> {
         let mut chosen: Vec<_> = self
@@ -124,11 +128,18 @@ impl<S: Clone> Table<S> {
             .iter()
             .filter(|entry| entry.is_live())
             .collect();
+        if chosen.iter().any(|entry| entry.sick().is_none()) {
+            chosen.retain(|entry| entry.sick().is_none());
+        }
+        chosen.retain(|entry| entry.may_be_called(options));
         keep_at_least_half(&mut chosen, |entry| entry.health != Health::Ejected);
-        let tier = chosen.iter().map(|entry| entry.member.priority()).min();
-        chosen.retain(|entry| Some(entry.member.priority()) == tier);
+        let last_tier = self.keep_tiers(&mut chosen, options.tier_share);
         if let Some(zone) = &options.zone {
-            self.keep_zone(&mut chosen, zone);
+            let here = |entry: &Entry<S>| entry.member.zone() == Some(zone);
+            let counts = |entry: &Entry<S>| here(entry) && entry.member.priority() <= last_tier;
+            if self.is_enough(&chosen, options.zone_share, counts) {
+                chosen.retain(|entry| here(entry));
+            }
         }
         Snapshot {
             version,
@@ -145,17 +156,30 @@ impl<S: Clone> Table<S> {
         self.reason().filter(|_| all)
     }
 
-    /// Keeps the members of `zone`, if at least half of those that are listed there can be called.
-    fn keep_zone(&self, chosen: &mut Vec<&Entry<S>>, zone: &str) {
-        let here = |entry: &&Entry<S>| entry.member.zone() == Some(zone);
+    /// Keeps the tiers up to the first of which enough can be called, and tells the last that is kept.
+    fn keep_tiers(&self, chosen: &mut Vec<&Entry<S>>, share: f32) -> u32 {
+        let mut tiers: Vec<_> = chosen.iter().map(|entry| entry.member.priority()).collect();
+        tiers.sort_unstable();
+        tiers.dedup();
+        let enough = tiers
+            .into_iter()
+            .find(|tier| self.is_enough(chosen, share, |entry| entry.member.priority() == *tier));
+        let last = enough.unwrap_or(u32::MAX);
+        chosen.retain(|entry| entry.member.priority() <= last);
+        last
+    }
+
+    /// Whether this share of those that are listed and `count` is among the chosen, and one at least.
+    fn is_enough(
+        &self,
+        chosen: &[&Entry<S>],
+        share: f32,
+        counts: impl Fn(&Entry<S>) -> bool,
+    ) -> bool {
         let listed = self.entries.iter().filter(|entry| !entry.hidden);
-        let (all, able) = (
-            listed.filter(here).count(),
-            chosen.iter().filter(|entry| here(entry)).count(),
-        );
-        if able > 0 && able * 2 >= all {
-            chosen.retain(here);
-        }
+        let all = listed.filter(|entry| counts(entry)).count();
+        let able = chosen.iter().filter(|entry| counts(entry)).count();
+        able > 0 && able as f32 >= all as f32 * share
     }
 }
 
@@ -179,6 +203,21 @@ impl<S> Entry<S> {
         !self.links.is_empty() && !self.hidden
     }
 
+    /// Why its health check fails, on all of its connections.
+    fn sick(&self) -> Option<&Error> {
+        let all = self.links.iter().all(|link| link.sick.is_some());
+        self.links.last().filter(|_| all)?.sick.as_ref()
+    }
+
+    /// Whether its health lets it be called where there is nobody else.
+    fn may_be_called(&self, options: &Options) -> bool {
+        !options.strict_health || self.sick().is_none()
+    }
+
+    fn reason(&self) -> Option<&Error> {
+        self.sick().or(self.reason.as_ref())
+    }
+
     fn is_well(&self) -> bool {
         self.health == Health::Well
     }
@@ -187,6 +226,7 @@ impl<S> Entry<S> {
         let state = match self.health {
             _ if self.hidden && !*self.listed.borrow() => State::Draining,
             _ if self.links.is_empty() => self.state,
+            _ if self.sick().is_some() => State::Unhealthy,
             Health::Well => State::Live,
             Health::Ejected => State::Ejected,
             Health::Probing => State::Probing,
@@ -195,16 +235,23 @@ impl<S> Entry<S> {
             member: self.member.clone(),
             state,
             since: self.since,
-            reason: self.reason.clone(),
+            reason: self.reason().cloned(),
         }
     }
 }
 
 impl<S: Clone> Entry<S> {
+    /// What calls have of it: its healthy connections, or all if none is.
     fn seat(&self) -> Seat<S> {
+        let is_ill = self.sick().is_some();
+        let links = self.links.iter();
+        let links: Vec<_> = links
+            .filter(|link| is_ill || link.sick.is_none())
+            .cloned()
+            .collect();
         Seat {
             member: self.member.clone(),
-            links: self.links.clone().into(),
+            links: links.into(),
         }
     }
 }

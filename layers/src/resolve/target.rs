@@ -55,7 +55,8 @@ impl<T> Target<T> {
         self
     }
 
-    /// Its tier: only the live endpoints of the lowest number are called.
+    /// Its tier: the endpoints of the lowest number are called, and those of the next only if
+    /// [too few](crate::replicas::Builder::tier_share) of them can be.
     pub fn priority(&self) -> u32 {
         self.attributes.priority
     }

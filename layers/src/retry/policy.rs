@@ -61,6 +61,9 @@ pub trait Policy {
 /// | waits between them | 10 ms, doubling to 1 s, up to half of it random; none before the first if the call was never sent |
 /// | budget | 20 % of the calls and 10 per second; calls that were never sent are free |
 ///
+/// The attempts that [the call itself](Context::max_attempts) may have, as a rule by a
+/// [policy of its method](crate::policies), hold instead of the policy's.
+///
 /// If the server has said [when to come back](Error::retry_after), the wait is that much longer; a call that was
 /// never sent no server has seen, and another attempt of it may go elsewhere at once. A call fails
 /// at once when its deadline would pass before the next attempt, or the wait would be longer than
@@ -141,8 +144,9 @@ impl RetryPolicy {
     }
 
     fn has_attempts_left(&self, cx: &Context) -> bool {
-        let unlimited = self.until_deadline && cx.deadline().is_some();
-        unlimited || cx.attempt().saturating_add(1) < self.attempts
+        let own = cx.max_attempts();
+        let unlimited = self.until_deadline && cx.deadline().is_some() && own.is_none();
+        unlimited || cx.attempt().saturating_add(1) < own.unwrap_or(self.attempts)
     }
 
     fn is_useful(&self, cx: &Context, error: &Error) -> bool {

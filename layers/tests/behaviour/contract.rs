@@ -9,8 +9,9 @@ use std::{
 };
 
 use steeple_layers::{
-    CatchPanicLayer, Error, FaultLayer, HedgeLayer, InheritLayer, LogLayer, RetryLayer,
-    TimeoutLayer,
+    CatchPanicLayer, DrainLayer, Error, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
+    PolicyLayer, RetryLayer, TimeoutLayer,
+    policies::{MethodPolicies, MethodPolicy},
     test::{Report, Simulated, probe},
 };
 use tower::{
@@ -32,8 +33,12 @@ where
 #[tokio::test(start_paused = true)]
 async fn every_layer_keeps_the_contract() {
     check(&CatchPanicLayer::new()).await.unwrap();
+    check(&DrainLayer::new()).await.unwrap();
     check(&InheritLayer::new()).await.unwrap();
     check(&LogLayer::new()).await.unwrap();
+    let policy = MethodPolicy::new().deadline(Duration::from_secs(1));
+    let policies = MethodPolicies::new([("*", policy)]).unwrap();
+    check(&PolicyLayer::new(policies)).await.unwrap();
     check(&RetryLayer::default()).await.unwrap();
     check(&TimeoutLayer::default()).await.unwrap();
     check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))

@@ -2,11 +2,13 @@
 
 mod catch_panic;
 mod contract;
+mod drain;
 mod fault;
 mod hedge;
 mod http;
 mod inherit;
 mod log;
+mod policies;
 mod retry;
 mod support;
 mod timeout;

@@ -6,7 +6,7 @@ use steeple_layers::{
     Kind,
     balance::{Choice, LeastPending, RoundRobin, pick_fn},
     replicas::{Ejection, Replicas, State},
-    resolve::{Fixed, Target},
+    resolve::Fixed,
 };
 use tokio::time::sleep;
 use tower::Service;
@@ -197,46 +197,6 @@ async fn errors_of_the_application_do_not_count_as_failures() {
     }
     are(&replicas, &[("a", State::Live), ("b", State::Live)]);
     assert_eq!(replicas.get("a").unwrap().member().failures(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_the_first_tier_that_is_live_is_called() {
-    let net = Net::default();
-    let spare = Target::new("spare").with_priority(1);
-    let replicas = Replicas::new(Fixed::new([Target::new("a"), spare]).unwrap(), net.clone());
-    settle().await;
-    let mut client = client(&replicas);
-    for _ in 0..20 {
-        assert_eq!(answer(&mut client).await, "a");
-    }
-    net.stop("a");
-    sleep(MS).await;
-    assert_eq!(answer(&mut client).await, "spare");
-    net.start("a");
-    sleep(SECOND).await;
-    assert_eq!(answer(&mut client).await, "a");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_own_zone_is_called_while_half_of_it_is_live() {
-    let net = Net::default();
-    let near = |name| Target::new(name).with_zone("near");
-    let far = Target::new("far").with_zone("far");
-    let names = Fixed::new([near("a"), near("b"), near("c"), far]).unwrap();
-    let replicas = Replicas::builder(names, net.clone()).zone("near").start();
-    settle().await;
-    assert_eq!(replicas.replicas().len(), 3);
-    net.stop("a");
-    sleep(MS).await;
-    assert_eq!(replicas.replicas().len(), 2);
-    net.stop("b");
-    sleep(MS).await;
-    let addresses: Vec<_> = replicas
-        .replicas()
-        .iter()
-        .map(|one| one.member().address().to_owned())
-        .collect();
-    assert_eq!(addresses, ["c", "far"]);
 }
 
 #[tokio::test(start_paused = true)]

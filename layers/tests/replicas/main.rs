@@ -4,6 +4,7 @@
 mod support;
 
 mod calls;
+mod checks;
 mod churn;
 mod health;
 mod lifecycle;
@@ -12,3 +13,4 @@ mod resolvers;
 mod resolving;
 mod retries;
 mod tower_balance;
+mod zones;

@@ -208,6 +208,16 @@ impl Service<&'static str> for Net {
 }
 
 impl Fake {
+    /// Of its server.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether these are the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn status(&self) -> Status {
         *self.0.status.borrow()
     }
