@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::timeout_at};
 
 use super::{
     Answer, Channel, DefaultStack, Item, Payload,
-    issue::{HandOver, poll_once},
+    issue::{hand_over, poll_once},
     typed::ask_for,
 };
 use crate::{
@@ -300,7 +300,7 @@ where
             let answer = service.call(request);
             match poll_once(async { answer.await.map_err(Into::into) }) {
                 Ok(answer) => deliver(answer),
-                Err(call) => drop(tasks.spawn(HandOver::new(call, None, deliver))),
+                Err(call) => drop(tasks.spawn(hand_over(call, deliver))),
             }
         }
         poll_fn(|cx| tray.poll_all(cx.waker())).await;

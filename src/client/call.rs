@@ -15,11 +15,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{
-    Answer, Client, Started,
-    issue::{poll_once, witness},
-    typed::ask_for,
-};
+use super::{Answer, Client, Started, issue::poll_once, typed::ask_for};
 use crate::{Body, Codec, Error, Execution, Kind, Request, Response, conn::RpcService};
 
 pin_project! {
@@ -162,7 +158,7 @@ where
     /// If called outside of a tokio runtime and there is no answer at once.
     pub fn start(self) -> Result<Started<T, C>, Error> {
         let (codec, one_way) = (self.codec.clone(), self.one_way);
-        let (mut service, mut request) = match self.state {
+        let (mut service, request) = match self.state {
             State::Unmade {
                 service,
                 request: Some(request),
@@ -170,7 +166,6 @@ where
             State::Failed { error: Some(error) } => return Err(error),
             _ => return Err(Error::new(Kind::Invalid, "the call was made before")),
         };
-        let witness = witness::<S>(&mut request);
         let call = async move {
             poll_fn(|cx| service.poll_ready(cx))
                 .await
@@ -182,7 +177,7 @@ where
             // Whatever the other side has said, even by now, is an answer.
             Ok(Err(error)) if error.execution() == Execution::NotSent => Err(error),
             Ok(answer) => Ok(Started::ready(answer, codec)),
-            Err(ongoing) => Ok(Started::spawn(ongoing, witness, codec)),
+            Err(ongoing) => Ok(Started::spawn(ongoing, codec)),
         }
     }
 }

@@ -17,13 +17,9 @@ use tokio::task::AbortHandle;
 
 use super::{
     Answer,
-    issue::{HandOver, Ongoing},
+    issue::{Ongoing, hand_over},
 };
-use crate::{
-    Codec, Error,
-    codec::DefaultCodec,
-    conn::{CallResult, Witness},
-};
+use crate::{Codec, Error, Execution, Kind, codec::DefaultCodec, conn::CallResult};
 
 /// A call that runs, made by [`Call::start`](super::Call::start): await it, cancel it, or let it go.
 ///
@@ -69,12 +65,10 @@ impl<T, C> Started<T, C> {
     }
 
     /// A call that is given a task.
-    pub(super) fn spawn(call: Ongoing, witness: Option<Witness>, codec: C) -> Self {
+    pub(super) fn spawn(call: Ongoing, codec: C) -> Self {
         let outcome = Arc::<Outcome>::default();
         let told = outcome.clone();
-        let task = tokio::spawn(HandOver::new(call, witness, move |answer| {
-            told.settle(answer)
-        }));
+        let task = tokio::spawn(hand_over(call, move |answer| told.settle(answer)));
         Self::new(outcome, Some(task.abort_handle()), codec)
     }
 
@@ -97,13 +91,13 @@ impl<T, C> Started<T, C> {
         self.call.outcome.lock().answer.is_some()
     }
 
-    /// Cancels the call for all its handles. What was not sent never is, and what was is stopped at the other side.
-    /// Without effect on a call that has ended; safe to repeat, and at the same time from several tasks.
-    ///
-    /// The handles get [`Kind::Cancelled`](crate::Kind::Cancelled), unless the answer is faster. Of a call over a
-    /// connection, or over the [default stack](super::DefaultStack), the error says whether it was sent; over a stack of
-    /// your own that is in doubt.
+    /// Cancels the call for all its handles: they get [`Kind::Cancelled`]. What was not sent never is, and what
+    /// was is stopped at the other side. Without effect on a call that has ended; safe to repeat, and at the same
+    /// time from several tasks.
     pub fn cancel(&self) {
+        let error = Error::new(Kind::Cancelled, "the call was cancelled by its handle");
+        let error = error.with_execution(Execution::MaybeExecuted);
+        self.call.outcome.settle(Err(error));
         self.call.abort();
     }
 

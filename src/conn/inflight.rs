@@ -632,7 +632,7 @@ mod tests {
                     if let Some(at) = pick(self.those(|call| call.mailbox.is_some()), which) {
                         let call = &mut self.calls[at];
                         let mailbox = call.mailbox.take().unwrap();
-                        assert_eq!(mailbox.close().is_none(), call.is_awaited);
+                        assert_eq!(mailbox.close(), call.is_awaited);
                         let ending = self.slab.abandon(call.key.unwrap(), leavings);
                         let expected = match (call.is_awaited, call.owed) {
                             (false, _) => None,

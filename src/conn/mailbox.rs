@@ -107,13 +107,11 @@ impl Mailbox {
         }
     }
 
-    /// Nobody waits any more. The result, if it had come.
-    pub(super) fn close(&self) -> Option<CallResult> {
+    /// Nobody waits any more. Whether the result had not come.
+    pub(super) fn close(&self) -> bool {
         self.closed.store(true, Ordering::Relaxed);
-        match mem::replace(&mut *self.lock(), Mail::Closed) {
-            Mail::Here(result) => Some(result),
-            Mail::Empty | Mail::Waited(_) | Mail::Closed => None,
-        }
+        let old = mem::replace(&mut *self.lock(), Mail::Closed);
+        matches!(old, Mail::Empty | Mail::Waited(_))
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {

@@ -68,7 +68,6 @@ mod unserved;
 mod values;
 mod waiting;
 mod window;
-mod witness;
 
 pub use self::{
     builder::Builder,
@@ -83,4 +82,4 @@ pub use self::{
     unserved::Unserved,
     values::Values,
 };
-pub(crate) use self::{mailbox::CallResult, tray::Tray, witness::Witness};
+pub(crate) use self::{mailbox::CallResult, tray::Tray};

@@ -19,7 +19,6 @@ use super::{
     stats::Stats,
     tray::Tray,
     values::Values,
-    witness::Witness,
 };
 use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address};
 
@@ -192,11 +191,6 @@ impl Peer {
         })
     }
 
-    /// Whether the connection is over and nobody else has a handle of it: what it has counted changes no more.
-    pub(crate) fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
-    }
-
     /// Lets the connection end in order, without waiting.
     pub(crate) fn release(&self) {
         self.shared.want(Wish::Drain);
@@ -240,10 +234,7 @@ impl Service<Request<Body>> for Peer {
             let sent = self.shared.one_way(request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
-        let seat = match request.extensions().get::<Witness>() {
-            None => Seat::take(&mut self.seat, &self.shared),
-            Some(witness) => Seat::watched(&self.shared, witness),
-        };
+        let seat = Seat::take(&mut self.seat, &self.shared);
         match self.shared.call(request, seat.mailbox()) {
             Ok(key) => ResponseFuture::waiting(key, seat),
             Err(error) => ResponseFuture::ready(Err(error)),

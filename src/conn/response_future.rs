@@ -8,8 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{answer::plain, inflight::Key, mailbox::CallResult, seat::Seat};
-use crate::{Body, Error, Execution, Response};
+use super::{answer::plain, inflight::Key, seat::Seat};
+use crate::{Body, Error, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
 ///
@@ -41,7 +41,6 @@ impl ResponseFuture {
     pub fn detach(mut self) {
         if let State::Waiting { seat, .. } = std::mem::replace(&mut self.0, State::Taken) {
             seat.mailbox().close();
-            seat.saw(|| Execution::MaybeExecuted);
         }
     }
 }
@@ -52,8 +51,7 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Waiting { seat, .. } = &self.0 {
             let poll = seat.mailbox().poll(cx.waker());
-            if let Poll::Ready(result) = &poll {
-                seat.saw(|| execution(result));
+            if poll.is_ready() {
                 self.0 = State::Taken;
             }
             return poll.map(plain);
@@ -67,14 +65,10 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Waiting { key, seat } = &self.0 {
-            match seat.mailbox().close() {
-                None => {
-                    let execution = seat.shared().abandon(*key);
-                    seat.saw(|| execution);
-                }
-                Some(result) => seat.saw(|| execution(&result)),
-            }
+        if let State::Waiting { key, seat } = &self.0
+            && seat.mailbox().close()
+        {
+            seat.shared().abandon(*key);
         }
     }
 }
@@ -87,13 +81,5 @@ impl fmt::Debug for ResponseFuture {
             State::Taken => "taken",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
-    }
-}
-
-/// What a result says of the handler.
-fn execution(result: &CallResult) -> Execution {
-    match result {
-        Ok(_) => Execution::Executed,
-        Err(error) => error.execution(),
     }
 }

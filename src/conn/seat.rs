@@ -5,8 +5,7 @@ use std::sync::{
     atomic::{Ordering, fence},
 };
 
-use super::{mailbox::Mailbox, shared::Shared, witness::Witness};
-use crate::Execution;
+use super::{mailbox::Mailbox, shared::Shared};
 
 /// A mailbox and the connection that it belongs to, for one call after another. A call that takes its handle's
 /// seat again counts no reference to the connection, whose count all callers would fight for.
@@ -14,15 +13,13 @@ use crate::Execution;
 pub(super) struct Seat {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
-    witness: Option<Witness>,
 }
 
 impl Seat {
-    fn new(shared: Arc<Shared>, witness: Option<Witness>) -> Self {
+    fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
             mailbox: Arc::default(),
-            witness,
         }
     }
 
@@ -30,15 +27,8 @@ impl Seat {
     pub(super) fn take(spare: &mut Option<Arc<Self>>, shared: &Arc<Shared>) -> Arc<Self> {
         match spare {
             Some(seat) if seat.is_free() => seat.clone(),
-            spare => spare
-                .insert(Arc::new(Self::new(shared.clone(), None)))
-                .clone(),
+            spare => spare.insert(Arc::new(Self::new(shared.clone()))).clone(),
         }
-    }
-
-    /// A seat for one call, whose witness hears how far it came.
-    pub(super) fn watched(shared: &Arc<Shared>, witness: &Witness) -> Arc<Self> {
-        Arc::new(Self::new(shared.clone(), Some(witness.clone())))
     }
 
     /// Whether another call can wait here: nobody else knows of it, and the last call was not given up.
@@ -55,12 +45,5 @@ impl Seat {
 
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
-    }
-
-    /// The call has ended here, of which this is known.
-    pub(super) fn saw(&self, execution: impl FnOnce() -> Execution) {
-        if let Some(witness) = &self.witness {
-            witness.saw(execution());
-        }
     }
 }

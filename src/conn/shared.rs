@@ -26,7 +26,7 @@ use super::{
     values::Values,
 };
 use crate::{
-    Body, BodyCompression, Error, Execution, Kind, Request, Response,
+    Body, BodyCompression, Error, Kind, Request, Response,
     transport::Address,
     wire::{Hello, compression},
 };
@@ -206,10 +206,10 @@ impl Shared {
         result
     }
 
-    /// Ends a call whose caller no longer waits, and says how far it came.
-    pub(super) fn abandon(&self, key: Key) -> Execution {
+    /// Ends a call whose caller no longer waits.
+    pub(super) fn abandon(&self, key: Key) {
         let mut leavings = Leavings::default();
-        self.outbox().abandon(key, &mut leavings)
+        self.outbox().abandon(key, &mut leavings);
     }
 
     /// Ends the calls of a batch that have not ended.

@@ -1,9 +1,6 @@
 //! Calls that were started: they run by themselves, for several who wait, until they are cancelled.
 
-use steeple::{
-    Client, Connector, Error, Execution, Kind, Options, Overflow, Request, Response, Server,
-    Started, transport::mem::MemNetwork,
-};
+use steeple::{Client, Error, Execution, Kind, Options, Overflow, Request, Response, Started};
 use tokio_test::{assert_pending, task};
 use tower::{ServiceBuilder, service_fn};
 
@@ -96,73 +93,6 @@ async fn what_was_not_sent_when_it_is_cancelled_never_is() {
     let _kept = client.call::<()>("c", "").start().unwrap();
     settle().await;
     server.expect_request("c").await;
-    let error = soon(call).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.execution()),
-        (Kind::Cancelled, Execution::NotSent)
-    );
-}
-
-/// How the error of a call that is cancelled puts it.
-async fn cancelled(call: Started<()>) -> Execution {
-    settle().await;
-    call.cancel();
-    let error = soon(call).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Cancelled);
-    error.execution()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_call_says_whether_it_was_sent() {
-    // Over a connection: one is out, and the other waits for its place.
-    let options = Options::new().max_calls(1);
-    let (mut client, _server) = connect(options, Probe::default().service());
-    let [out, waits] = [(); 2].map(|()| client.call::<()>("never", "").start().unwrap());
-    assert_eq!(cancelled(waits).await, Execution::NotSent);
-    assert_eq!(cancelled(out).await, Execution::MaybeExecuted);
-
-    // Over the default stack: while it dials, and after the first of several attempts.
-    let network = MemNetwork::new(1);
-    let dialer = || Connector::new().dialer(network.dialer("client"));
-    let builder = Client::builder().connector(dialer());
-    let mut client = builder.connect_lazy("mem://server").unwrap();
-    let dialling = client.call::<()>("never", "").start().unwrap();
-    assert_eq!(cancelled(dialling).await, Execution::NotSent);
-
-    let loses = service_fn(|request: Request| async move {
-        let fails = request.cx().attempt() == 0;
-        match fails {
-            true => Err(Error::new(Kind::Unavailable, "not now")),
-            false => std::future::pending::<Result<Response, Error>>().await,
-        }
-    });
-    let _server = Server::new(network.listen("server").unwrap()).spawn(loses);
-    tokio::time::sleep(FOREVER / 24).await;
-    let call = client.call::<()>("once", "").idempotent(true);
-    let call = call.start().unwrap();
-    assert_eq!(cancelled(call).await, Execution::MaybeExecuted);
-
-    // Over a stack that may send it elsewhere nobody knows.
-    let (client, _server) = connect(Options::new(), Probe::default().service());
-    let stack = Gate::new(client.into_service());
-    let call = Client::new(stack).call::<()>("never", "").start().unwrap();
-    assert_eq!(cancelled(call).await, Execution::MaybeExecuted);
-}
-
-#[test]
-fn a_call_whose_runtime_ends_before_it_ran_ends_too() {
-    let runtime = || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_time().build().unwrap()
-    };
-    let first = runtime();
-    let call = first.block_on(async {
-        let (mut client, _server) = connect(Options::new(), Probe::default().service());
-        client.call::<()>("never", "").start().unwrap()
-    });
-    drop(first);
-    let error = runtime().block_on(call).unwrap_err();
-    assert_eq!(error.execution(), Execution::NotSent);
 }
 
 #[tokio::test(start_paused = true)]

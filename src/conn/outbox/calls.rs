@@ -137,12 +137,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends a call whose caller no longer waits. What has not gone out never will, and what has is taken back. Says
-    /// which it was.
-    pub(in super::super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) -> Execution {
-        let execution = self.give_up(key, leavings);
+    /// Ends a call whose caller no longer waits. What has not gone out never will, and what has is taken back.
+    pub(in super::super) fn abandon(&mut self, key: Key, leavings: &mut Leavings) {
+        self.give_up(key, leavings);
         leavings.wake(self.rouse());
-        execution
     }
 
     /// The same for each call of a batch that has not ended.
@@ -153,17 +151,15 @@ impl Outbox {
         leavings.wake(self.rouse());
     }
 
-    fn give_up(&mut self, key: Key, leavings: &mut Leavings) -> Execution {
+    fn give_up(&mut self, key: Key, leavings: &mut Leavings) {
         let Some(ending) = self.calls.abandon(key, leavings) else {
-            // It has ended in this moment, and who knows how.
-            return Execution::MaybeExecuted;
+            return;
         };
         self.stats.calls.count(Err(Kind::Cancelled));
         let retracted = self.retract(ending, Reason::Dropped, leavings);
         if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
             self.calls.forgive(id);
         }
-        retracted.execution()
     }
 
     /// Encodes pending calls while there is room.
@@ -204,8 +200,12 @@ impl Outbox {
         while let Some((index, ending)) = self.calls.next_expired(now, from) {
             from = index + 1;
             let retracted = self.retract(ending, Reason::Timeout, leavings);
+            let execution = match retracted {
+                Retracted::Gone | Retracted::Stopped => Execution::NotSent,
+                Retracted::Sent => Execution::MaybeExecuted,
+            };
             let error = Error::new(Kind::Timeout, "the deadline passed before an answer came")
-                .with_execution(retracted.execution());
+                .with_execution(execution);
             self.stats.calls.count(Err(error.kind()));
             self.calls.fail(index, error, leavings);
             if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {

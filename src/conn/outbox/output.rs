@@ -14,7 +14,7 @@ use super::{
     Outbox, Phase,
 };
 use crate::{
-    Body, Error, Execution, Response,
+    Body, Error, Response,
     wire::{Chunk, Encoder, Id, Lane, Out, Reason},
 };
 
@@ -30,16 +30,6 @@ pub(super) enum Retracted {
     Stopped,
     /// Nothing.
     Sent,
-}
-
-impl Retracted {
-    /// What is known of a call of which so much was taken back.
-    pub(super) fn execution(self) -> Execution {
-        match self {
-            Self::Gone | Self::Stopped => Execution::NotSent,
-            Self::Sent => Execution::MaybeExecuted,
-        }
-    }
 }
 
 impl Outbox {
