@@ -55,6 +55,7 @@ mod error;
 mod lifecycle;
 mod method;
 mod mix;
+mod moment;
 mod timer;
 
 pub use self::{
