@@ -1,30 +1,30 @@
 //! What policy knows of a call, apart from its body.
 
 use std::{
+    fmt,
     num::{NonZeroU8, NonZeroU32},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::Method;
+use crate::{Method, moment::Moment};
 
 /// What travels with every request through a stack of layers.
 ///
 /// A plain value without an allocation of its own. Layers read and write it by
 /// [`Carry`](crate::Carry); the connection puts the deadline and the attempt on the wire.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Context {
     method: Method,
-    started: Option<Instant>,
-    deadline: Option<Instant>,
-    shard_key: Option<u64>,
+    started: Moment,
+    deadline: Moment,
+    /// 0 unless its flag is set.
+    shard_key: u64,
     seed: u64,
     attempt: u32,
-    idempotent: bool,
-    one_way: bool,
     fail_fast: Option<bool>,
-    independent: bool,
+    flags: Flags,
     policy: CallPolicy,
 }
 
@@ -37,6 +37,10 @@ struct CallPolicy {
     priority: i8,
     compression: Option<bool>,
 }
+
+/// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small.
+#[derive(Clone, Copy, Default)]
+struct Flags(u8);
 
 /// Never, as a time from now: far beyond any process, and within what every clock can count.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -62,22 +66,26 @@ impl Context {
     ///
     /// A clock read costs about as much as a whole layer, so the layers of a stack share one.
     pub fn start(&mut self) -> Instant {
-        *self.started.get_or_insert_with(Instant::now)
+        self.started.instant().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.started = now.into();
+            now
+        })
     }
 
     /// When the call began, if a layer has asked.
     pub fn started(&self) -> Option<Instant> {
-        self.started
+        self.started.instant()
     }
 
     /// When the caller stops waiting.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.instant()
     }
 
     /// Sets or removes the deadline. It travels as the time that remains, never as a wall-clock time.
     pub fn set_deadline(&mut self, deadline: impl Into<Option<Instant>>) -> &mut Self {
-        self.deadline = deadline.into();
+        self.deadline = deadline.into().into();
         self
     }
 
@@ -87,13 +95,16 @@ impl Context {
     /// that no layer sets its default.
     pub fn set_timeout(&mut self, timeout: Duration) -> &mut Self {
         let start = self.start();
-        self.deadline = start.checked_add(timeout).or(start.checked_add(FAR));
-        self
+        self.set_deadline(start.checked_add(timeout).or(start.checked_add(FAR)))
     }
 
     /// Brings the deadline forward to `limit`, if it is later or there is none.
     pub fn limit_deadline(&mut self, limit: Instant) -> &mut Self {
-        self.deadline = Some(self.deadline.map_or(limit, |deadline| deadline.min(limit)));
+        let limit = Moment::from(limit);
+        self.deadline = match self.deadline {
+            Moment::NONE => limit,
+            deadline => deadline.min(limit),
+        };
         self
     }
 
@@ -103,7 +114,7 @@ impl Context {
     /// Under an [`InheritLayer`](crate::inherit::InheritLayer) this happens by itself, except in tasks that
     /// the handler spawns: there, and without that layer, it is done by hand.
     pub fn inherit(&mut self, parent: &Self) -> &mut Self {
-        if let Some(deadline) = parent.deadline {
+        if let Some(deadline) = parent.deadline() {
             self.limit_deadline(deadline);
         }
         self
@@ -111,12 +122,14 @@ impl Context {
 
     /// The key that steers a call to one replica of many; a balancer may ignore it.
     pub fn shard_key(&self) -> Option<u64> {
-        self.shard_key
+        self.flags.has(Flags::SHARDED).then_some(self.shard_key)
     }
 
     /// Sets or removes the shard key.
     pub fn set_shard_key(&mut self, key: impl Into<Option<u64>>) -> &mut Self {
-        self.shard_key = key.into();
+        let key = key.into();
+        self.flags.set(Flags::SHARDED, key.is_some());
+        self.shard_key = key.unwrap_or(0);
         self
     }
 
@@ -144,23 +157,23 @@ impl Context {
 
     /// Whether running the call twice is as good as running it once. False unless declared.
     pub fn is_idempotent(&self) -> bool {
-        self.idempotent
+        self.flags.has(Flags::IDEMPOTENT)
     }
 
     /// Declares whether running the call twice is as good as running it once.
     pub fn set_idempotent(&mut self, idempotent: bool) -> &mut Self {
-        self.idempotent = idempotent;
+        self.flags.set(Flags::IDEMPOTENT, idempotent);
         self
     }
 
     /// Whether no answer is expected.
     pub fn is_one_way(&self) -> bool {
-        self.one_way
+        self.flags.has(Flags::ONE_WAY)
     }
 
     /// Declares whether an answer is expected.
     pub fn set_one_way(&mut self, one_way: bool) -> &mut Self {
-        self.one_way = one_way;
+        self.flags.set(Flags::ONE_WAY, one_way);
         self
     }
 
@@ -183,13 +196,13 @@ impl Context {
 
     /// Whether a call made inside a handler does not inherit that handler's deadline.
     pub fn is_independent(&self) -> bool {
-        self.independent
+        self.flags.has(Flags::INDEPENDENT)
     }
 
     /// Sets whether a call made inside a handler keeps its own time, and does not inherit that handler's
     /// deadline: for work that is to be finished although nobody may wait for it any more.
     pub fn set_independent(&mut self, independent: bool) -> &mut Self {
-        self.independent = independent;
+        self.flags.set(Flags::INDEPENDENT, independent);
         self
     }
 
@@ -254,9 +267,55 @@ impl Context {
     }
 }
 
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("method", &self.method)
+            .field("started", &self.started)
+            .field("deadline", &self.deadline)
+            .field("shard_key", &self.shard_key())
+            .field("seed", &self.seed)
+            .field("attempt", &self.attempt)
+            .field("idempotent", &self.is_idempotent())
+            .field("one_way", &self.is_one_way())
+            .field("fail_fast", &self.fail_fast)
+            .field("independent", &self.is_independent())
+            .field("policy", &self.policy)
+            .finish()
+    }
+}
+
+impl Flags {
+    const IDEMPOTENT: u8 = 1;
+    const ONE_WAY: u8 = 1 << 1;
+    const INDEPENDENT: u8 = 1 << 2;
+    /// There is a shard key.
+    const SHARDED: u8 = 1 << 3;
+
+    fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        self.0 = if on { self.0 | flag } else { self.0 & !flag };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_call_is_is_told_apart() {
+        let mut cx = Context::new("Echo");
+        assert!(!cx.is_idempotent() && !cx.is_one_way() && !cx.is_independent());
+        cx.set_idempotent(true).set_independent(true);
+        assert!(cx.is_idempotent() && !cx.is_one_way() && cx.is_independent());
+        cx.set_idempotent(false).set_one_way(true).set_shard_key(0);
+        assert!(!cx.is_idempotent() && cx.is_one_way() && cx.is_independent());
+        assert_eq!(cx.shard_key(), Some(0));
+        assert_eq!(cx.set_shard_key(None).shard_key(), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_layers_of_a_stack_share_one_clock_read() {

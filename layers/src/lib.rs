@@ -67,6 +67,7 @@ mod idempotent;
 mod lifecycle;
 mod method;
 mod mix;
+mod moment;
 mod outcome;
 mod spare;
 mod timer;

@@ -3,13 +3,13 @@
 use std::{
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering, fence},
     },
     task::{Poll, Waker},
 };
 
-use super::tray::Tray;
+use super::{shared::Shared, tray::Tray};
 use crate::{Body, Error, Response};
 
 /// What becomes of a call.
@@ -25,11 +25,13 @@ pub(super) enum Recipient {
 }
 
 /// The one thing that a caller shares with the driver and with nobody else: to wait and to take the answer it
-/// needs no lock that others want. When its result was taken it is empty again.
+/// needs no lock that others want. When its result was taken it is empty again, for the next call of the same
+/// handle: which then counts no reference to the connection, whose count all callers would fight for.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     mail: Mutex<Mail>,
     closed: AtomicBool,
+    connection: Weak<Shared>,
 }
 
 #[derive(Debug, Default)]
@@ -68,10 +70,32 @@ impl From<(&Arc<Tray>, u32)> for Recipient {
 }
 
 impl Mailbox {
-    /// Whether its call was given up, so that it can serve no other.
-    pub(super) fn is_closed(&self) -> bool {
-        // Relaxed: who asks knows that nobody else has it any more.
-        self.closed.load(Ordering::Relaxed)
+    fn new(connection: &Arc<Shared>) -> Self {
+        Self {
+            connection: Arc::downgrade(connection),
+            ..Self::default()
+        }
+    }
+
+    /// The `spare` mailbox if nobody else has it, else a new one, which is then kept for the next time.
+    pub(super) fn take(spare: &mut Option<Arc<Self>>, connection: &Arc<Shared>) -> Arc<Self> {
+        match spare {
+            Some(mailbox) if mailbox.is_free() => mailbox.clone(),
+            spare => spare.insert(Arc::new(Self::new(connection))).clone(),
+        }
+    }
+
+    /// Whether another call can wait here: nobody else knows of it, and the last call was not given up.
+    fn is_free(self: &Arc<Self>) -> bool {
+        let unknown = Arc::strong_count(self) == 1;
+        // What the others did before they let go of it is seen below. Each new reference is made of this one.
+        fence(Ordering::Acquire);
+        unknown && !self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The connection of its call; `None` once that is gone with all who knew of it.
+    pub(super) fn connection(&self) -> Option<Arc<Shared>> {
+        self.connection.upgrade()
     }
 
     /// The result, or a promise to wake whoever waits for it.

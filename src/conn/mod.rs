@@ -55,7 +55,6 @@ mod outbox;
 mod peer;
 mod quota;
 mod response_future;
-mod seat;
 mod service;
 mod serving;
 mod shared;

@@ -12,9 +12,9 @@ use tower_service::Service;
 
 use super::{
     inflight::Key,
+    mailbox::Mailbox,
     outbox::Wish,
     response_future::ResponseFuture,
-    seat::Seat,
     shared::{Shared, Status},
     stats::Stats,
     tray::Tray,
@@ -33,7 +33,7 @@ use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address}
 pub struct Peer {
     shared: Arc<Shared>,
     /// Of the last call of this clone, to be used again.
-    seat: Option<Arc<Seat>>,
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 /// The calls of a batch. Dropping it cancels those that have not ended.
@@ -46,7 +46,10 @@ pub(crate) struct Underway {
 
 impl Peer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, seat: None }
+        Self {
+            shared,
+            mailbox: None,
+        }
     }
 
     /// The peer that sent this request; `None` for a request that was made here.
@@ -229,14 +232,14 @@ impl Service<Request<Body>> for Peer {
         }
     }
 
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+    fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
         if request.cx().is_one_way() {
             let sent = self.shared.one_way(request);
             return ResponseFuture::ready(sent.map(|()| Response::default()));
         }
-        let seat = Seat::take(&mut self.seat, &self.shared);
-        match self.shared.call(request, seat.mailbox()) {
-            Ok(key) => ResponseFuture::waiting(key, seat),
+        let mailbox = Mailbox::take(&mut self.mailbox, &self.shared);
+        match self.shared.call(&mut request, &mailbox) {
+            Ok(key) => ResponseFuture::waiting(key, mailbox),
             Err(error) => ResponseFuture::ready(Err(error)),
         }
     }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{answer::plain, inflight::Key, seat::Seat};
+use super::{answer::plain, inflight::Key, mailbox::Mailbox};
 use crate::{Body, Error, Response};
 
 /// The answer to a call on a [`Channel`](crate::Channel) or [`Peer`](crate::Peer).
@@ -21,7 +21,7 @@ pub struct ResponseFuture(State);
 
 enum State {
     /// The call was made.
-    Waiting { key: Key, seat: Arc<Seat> },
+    Waiting { key: Key, mailbox: Arc<Mailbox> },
     /// There is a result, and there was no call.
     Ready(Result<Response<Body>, Error>),
     /// The result was taken.
@@ -29,8 +29,8 @@ enum State {
 }
 
 impl ResponseFuture {
-    pub(super) fn waiting(key: Key, seat: Arc<Seat>) -> Self {
-        Self(State::Waiting { key, seat })
+    pub(super) fn waiting(key: Key, mailbox: Arc<Mailbox>) -> Self {
+        Self(State::Waiting { key, mailbox })
     }
 
     pub(super) fn ready(result: Result<Response<Body>, Error>) -> Self {
@@ -39,8 +39,8 @@ impl ResponseFuture {
 
     /// Lets the call run to its end although nobody waits for the answer.
     pub fn detach(mut self) {
-        if let State::Waiting { seat, .. } = std::mem::replace(&mut self.0, State::Taken) {
-            seat.mailbox().close();
+        if let State::Waiting { mailbox, .. } = std::mem::replace(&mut self.0, State::Taken) {
+            mailbox.close();
         }
     }
 }
@@ -49,8 +49,8 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Waiting { seat, .. } = &self.0 {
-            let poll = seat.mailbox().poll(cx.waker());
+        if let State::Waiting { mailbox, .. } = &self.0 {
+            let poll = mailbox.poll(cx.waker());
             if poll.is_ready() {
                 self.0 = State::Taken;
             }
@@ -65,10 +65,11 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Waiting { key, seat } = &self.0
-            && seat.mailbox().close()
+        if let State::Waiting { key, mailbox } = &self.0
+            && mailbox.close()
+            && let Some(connection) = mailbox.connection()
         {
-            seat.shared().abandon(*key);
+            connection.abandon(*key);
         }
     }
 }

@@ -26,7 +26,7 @@ use tower_service::Service;
 
 use super::{
     clock::{Clock, Tick},
-    expansion::Expansion,
+    expansion::{Expanded, Expansion},
     job::{Job, Reply, Slot, Stop, begin_slot, panicked},
     options::{Options, Spawner},
     quota::Share,
@@ -46,7 +46,7 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     slot: Slot<S::Future>,
     shared: Arc<Shared>,
     connection: Arc<Extensions>,
-    spawn: Spawner,
+    spawner: Spawner,
     limits: Limits,
     /// Of what connections share.
     share: Share,
@@ -122,7 +122,7 @@ where
             slot: Box::pin(None),
             shared,
             connection,
-            spawn: options.spawn.clone(),
+            spawner: options.spawn.clone(),
             limits: Limits {
                 handlers: options.max_handlers,
                 unsent: options.max_unsent,
@@ -197,6 +197,7 @@ where
     }
 
     /// Takes a request: runs it as far as it goes now, lets it wait, or answers that it did not start.
+    #[inline]
     pub(super) fn request(
         &mut self,
         id: Id,
@@ -307,6 +308,8 @@ where
         self.earliest = deadlines.min().unwrap_or(Tick::NEVER);
     }
 
+    /// Inlined, as [`start`](Self::start) is: each function on the way would copy the request.
+    #[inline]
     fn arrive(
         &mut self,
         reply: Reply,
@@ -315,20 +318,20 @@ where
         answers: &mut Answers,
     ) -> bool {
         request.set_connection(self.connection.clone());
-        if self.waiting.is_empty() && self.has_room() {
-            match self.poll_leave(cx) {
-                Poll::Ready(Ok(())) => {
-                    self.start(reply, request, answers);
-                    return true;
-                }
-                Poll::Ready(Err(error)) => {
-                    answers.push((reply, Err(error)));
-                    return true;
-                }
-                Poll::Pending => {}
-            }
+        match self.poll_start(cx) {
+            Poll::Ready(Ok(())) => self.start(reply, request, answers),
+            Poll::Ready(Err(error)) => answers.push((reply, Err(error))),
+            Poll::Pending => return self.wait(reply, request, answers),
         }
-        self.wait(reply, request, answers)
+        true
+    }
+
+    /// Whether a request that has just come may start, behind none that waits.
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self.waiting.is_empty() && self.has_room() {
+            true => self.poll_leave(cx),
+            false => Poll::Pending,
+        }
     }
 
     /// Whether another handler may start: not while too many run, or too much of their answers is unsent.
@@ -383,6 +386,7 @@ where
     }
 
     /// Calls the service, which is ready, and polls the handler once.
+    #[inline]
     fn start(&mut self, reply: Reply, mut request: Request<Body>, answers: &mut Answers) {
         let expanded = match self.expansion.expand(request.body_mut()) {
             Ok(expanded) => expanded,
@@ -391,23 +395,26 @@ where
         let deadline = self.deadline(&request);
         let service = &mut self.service;
         let poll = begin_slot(&mut self.slot, || service.call(request));
-        if let Poll::Ready(mut result) = poll {
-            self.shared.compress_answer(&mut result);
-            self.unsent += result.as_ref().map_or(0, |response| response.body().len());
-            return answers.push((reply, result));
+        match poll {
+            Poll::Ready(mut result) => {
+                self.shared.compress_answer(&mut result);
+                self.unsent += result.as_ref().map_or(0, |response| response.body().len());
+                answers.push((reply, result));
+            }
+            Poll::Pending => self.spawn(reply, deadline, expanded),
         }
+    }
+
+    /// Gives the handler in the slot, which is pending, a task.
+    #[inline(never)]
+    fn spawn(&mut self, reply: Reply, deadline: Tick, expanded: Option<Expanded>) {
         let slot = mem::replace(&mut self.slot, Box::pin(None));
         let stop = Arc::new(Stop::default());
-        let leave = self.share.take_leave();
+        let held = (self.share.take_leave(), expanded);
         self.tasks += 1;
         self.enter(reply, deadline, At::Task(stop.clone()));
-        self.spawn.spawn(Job::new(
-            slot,
-            reply,
-            stop,
-            self.shared.clone(),
-            (leave, expanded),
-        ));
+        let job = Job::new(slot, reply, stop, self.shared.clone(), held);
+        self.spawner.spawn(job);
     }
 
     /// Remembers a request that is not answered where it began.

@@ -146,10 +146,11 @@ impl Shared {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call, whose caller waits at `mailbox`.
+    /// Begins a call, whose caller waits at `mailbox`. The request is taken away only if it has to wait: to move it
+    /// costs as much as to encode it.
     pub(super) fn call(
         &self,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         mailbox: &Arc<Mailbox>,
     ) -> Result<Key, Error> {
         self.compress(request.body_mut());
@@ -164,8 +165,11 @@ impl Shared {
             let text = "the deadline had passed before the call began";
             return Err(Error::new(Kind::Timeout, text));
         }
-        let result = match outbox.call(&request, now, mailbox) {
-            Ok(None) => outbox.wait(Box::new(request), now, mailbox, &mut leavings),
+        let result = match outbox.call(request, now, mailbox) {
+            Ok(None) => {
+                let taken = mem::replace(request, Request::new("", Body::empty()));
+                outbox.wait(Box::new(taken), now, mailbox, &mut leavings)
+            }
             Ok(Some(key)) => Ok(key),
             Err(error) => Err(error),
         };

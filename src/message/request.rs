@@ -165,3 +165,14 @@ impl Replay for Request<Body> {
         Some(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compilers copy so much in place, and call a function to copy more.
+    #[test]
+    fn a_request_is_two_cache_lines() {
+        assert!(size_of::<Request>() <= 128);
+    }
+}

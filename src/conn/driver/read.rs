@@ -5,6 +5,7 @@ use std::{
     mem,
     pin::pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::BufMut;
@@ -22,8 +23,8 @@ use super::{
     end::End,
 };
 use crate::{
-    Encoding, Error, Execution, Kind, events,
-    wire::{Decoder, Frame, Reason, Role, Wire},
+    Body, Encoding, Error, Execution, Kind, Request, events,
+    wire::{Decoder, Frame, Id, Reason, Role, Violation, Wire},
 };
 
 /// Frames that are decoded in one turn. More would keep answers from the peer that are ready.
@@ -58,11 +59,20 @@ where
                 self.frame(frame, cx)?;
             }
         }
-        while frames < FRAMES_PER_TURN
-            && let Some(frame) = self.decoder.decode(&mut self.input)?
-        {
+        while frames < FRAMES_PER_TURN {
+            // Taken apart where it is returned: each way that a whole frame goes is a copy of it.
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(Frame::Response { id, result })) => self.results.push((id, result)),
+                Ok(Some(Frame::Request {
+                    id,
+                    remaining,
+                    request,
+                })) => self.request(id, remaining, request, cx)?,
+                Ok(Some(frame)) => self.frame(frame, cx)?,
+                Ok(None) => break,
+                Err(violation) => return Err(violation.into()),
+            }
             frames += 1;
-            self.frame(frame, cx)?;
         }
         self.more_frames = frames == FRAMES_PER_TURN;
         let between = self.input.is_empty() && self.decoder.is_between_frames();
@@ -107,20 +117,28 @@ where
         Poll::Ready(Ok((bytes, frame)))
     }
 
+    fn request(
+        &mut self,
+        id: Id,
+        remaining: Option<Duration>,
+        mut request: Request<Body>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Violation> {
+        if let Some(remaining) = remaining {
+            let deadline = self.now.checked_add(remaining);
+            request.cx_mut().set_deadline(deadline);
+        }
+        self.serving.request(id, request, cx, &mut self.answers)
+    }
+
     fn frame(&mut self, frame: Frame, cx: &mut Context<'_>) -> Result<(), End> {
         match frame {
             Frame::Response { id, result } => self.results.push((id, result)),
             Frame::Request {
                 id,
                 remaining,
-                mut request,
-            } => {
-                if let Some(remaining) = remaining {
-                    let deadline = self.now.checked_add(remaining);
-                    request.cx_mut().set_deadline(deadline);
-                }
-                self.serving.request(id, request, cx, &mut self.answers)?;
-            }
+                request,
+            } => self.request(id, remaining, request, cx)?,
             Frame::OneWay(request) => {
                 let taken = self.serving.one_way(request, cx, &mut self.answers);
                 self.counted.one_way_received += 1;

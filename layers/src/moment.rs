@@ -1,0 +1,89 @@
+//! Times in half the room.
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use tokio::time::Instant;
+
+/// A point in time, or none: nanoseconds before or after a time that all of the process count from.
+///
+/// A request has several and is moved through every layer of a stack, so each is a word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(i64);
+
+impl Moment {
+    /// No point in time: before any.
+    pub(crate) const NONE: Self = Self(i64::MIN);
+
+    /// The time as others know it. Those more than 292 years from now are that far.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        let distance = Duration::from_nanos(self.0.unsigned_abs());
+        match self.0 {
+            i64::MIN => None,
+            ..0 => origin().checked_sub(distance),
+            0.. => origin().checked_add(distance),
+        }
+    }
+}
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Self {
+        let nanos = |distance: Duration| i64::try_from(distance.as_nanos()).unwrap_or(i64::MAX);
+        Self(match instant.checked_duration_since(origin()) {
+            Some(after) => nanos(after),
+            None => -nanos(origin() - instant),
+        })
+    }
+}
+
+impl From<Option<Instant>> for Moment {
+    fn from(instant: Option<Instant>) -> Self {
+        instant.map_or(Self::NONE, Self::from)
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.instant(), f)
+    }
+}
+
+fn origin() -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(Instant::now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_of_a_process_is_kept_to_the_nanosecond_and_in_order() {
+        let now = Instant::now();
+        let distances =
+            [0, 1, 999_999_999, 1_000_000_000, 3_600_000_000_007].map(Duration::from_nanos);
+        let before = distances
+            .into_iter()
+            .rev()
+            .filter_map(|it| now.checked_sub(it));
+        let times: Vec<_> = before.chain(distances.map(|it| now + it)).collect();
+        for time in &times {
+            assert_eq!(Moment::from(*time).instant(), Some(*time));
+        }
+        assert!(times.is_sorted_by_key(|time| Moment::from(*time)));
+    }
+
+    #[test]
+    fn none_is_none_and_what_is_too_far_is_far() {
+        assert_eq!(Moment::from(None).instant(), None);
+        let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        let far = Instant::now() + 9 * century;
+        let kept = Moment::from(far).instant().expect("a time");
+        assert!(kept < far && kept > far - 7 * century);
+    }
+}
