@@ -29,6 +29,7 @@
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of timeouts | 11 ns |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
+//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 10 ns, and a map by name where there is one |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
@@ -38,6 +39,7 @@
 //! Users depend on `steeple` and find all of this re-exported there.
 
 pub mod balance;
+pub mod breaker;
 pub mod catch_panic;
 pub mod fault;
 pub mod hedge;
@@ -65,6 +67,7 @@ mod timer;
 pub use self::{
     backoff::Backoff,
     balance::{BalanceLayer, ReconnectLayer},
+    breaker::{BreakerLayer, BreakerPolicy},
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,

@@ -8,6 +8,7 @@
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
+//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
@@ -89,9 +90,9 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    Backoff, BalanceLayer, CatchPanicLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
-    ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, balance, catch_panic, fault,
-    hedge, inherit, log, replicas, resolve, retry, timeout,
+    Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, FaultLayer, HedgeLayer,
+    InheritLayer, LogLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    balance, breaker, catch_panic, fault, hedge, inherit, log, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

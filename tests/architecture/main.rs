@@ -94,6 +94,10 @@ const LAYERS: Table = &[
         ],
     ),
     (
+        "breaker",
+        &["backoff", "carry", "context", "error", "method", "outcome"],
+    ),
+    (
         "hedge",
         &[
             "carry",

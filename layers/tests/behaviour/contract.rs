@@ -9,8 +9,8 @@ use std::{
 };
 
 use steeple_layers::{
-    CatchPanicLayer, Error, FaultLayer, HedgeLayer, InheritLayer, LogLayer, RetryLayer,
-    TimeoutLayer,
+    BreakerLayer, BreakerPolicy, CatchPanicLayer, Error, FaultLayer, HedgeLayer, InheritLayer,
+    LogLayer, RetryLayer, TimeoutLayer,
     test::{Report, Simulated, probe},
 };
 use tower::{
@@ -37,6 +37,10 @@ async fn every_layer_keeps_the_contract() {
     check(&RetryLayer::default()).await.unwrap();
     check(&TimeoutLayer::default()).await.unwrap();
     check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    check(&BreakerLayer::default()).await.unwrap();
+    check(&BreakerLayer::new(BreakerPolicy::new().failures(1)))
         .await
         .unwrap();
     check(&HedgeLayer::after(Duration::from_secs(1)))

@@ -1,5 +1,6 @@
 //! Each layer by what it does, over a service that plays a script. Time is paused.
 
+mod breaker;
 mod catch_panic;
 mod contract;
 mod fault;
