@@ -30,6 +30,7 @@
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 10 ns, and a map by name where there is one |
+//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | 20 ns: a copy of the context, or of the request |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
@@ -41,6 +42,7 @@
 pub mod balance;
 pub mod breaker;
 pub mod catch_panic;
+pub mod fallback;
 pub mod fault;
 pub mod hedge;
 pub mod inherit;
@@ -72,6 +74,7 @@ pub use self::{
     catch_panic::CatchPanicLayer,
     context::Context,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
+    fallback::FallbackLayer,
     fault::FaultLayer,
     hedge::HedgeLayer,
     inherit::InheritLayer,

@@ -6,6 +6,7 @@
 //! | [`LogLayer`] | a line for every call | both | outermost, or inside of [`CatchPanicLayer`] |
 //! | [`TimeoutLayer`] | deadlines: a default, a cap, a limit for each attempt | both | outside of retries; for attempts, inside |
 //! | [`InheritLayer`] | calls made in a handler end with it | server | inside of [`TimeoutLayer`] |
+//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of [`RetryLayer`] |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
@@ -90,9 +91,10 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, FaultLayer, HedgeLayer,
-    InheritLayer, LogLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
-    balance, breaker, catch_panic, fault, hedge, inherit, log, replicas, resolve, retry, timeout,
+    Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, FallbackLayer, FaultLayer,
+    HedgeLayer, InheritLayer, LogLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy,
+    TimeoutLayer, balance, breaker, catch_panic, fallback, fault, hedge, inherit, log, replicas,
+    resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

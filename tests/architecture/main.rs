@@ -98,6 +98,18 @@ const LAYERS: Table = &[
         &["backoff", "carry", "context", "error", "method", "outcome"],
     ),
     (
+        "fallback",
+        &[
+            "carry",
+            "context",
+            "error",
+            "idempotent",
+            "method",
+            "retry",
+            "spare",
+        ],
+    ),
+    (
         "hedge",
         &[
             "carry",

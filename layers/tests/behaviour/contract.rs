@@ -9,8 +9,8 @@ use std::{
 };
 
 use steeple_layers::{
-    BreakerLayer, BreakerPolicy, CatchPanicLayer, Error, FaultLayer, HedgeLayer, InheritLayer,
-    LogLayer, RetryLayer, TimeoutLayer,
+    BreakerLayer, BreakerPolicy, CatchPanicLayer, Error, FallbackLayer, FaultLayer, HedgeLayer,
+    InheritLayer, LogLayer, RetryLayer, TimeoutLayer,
     test::{Report, Simulated, probe},
 };
 use tower::{
@@ -43,6 +43,11 @@ async fn every_layer_keeps_the_contract() {
     check(&BreakerLayer::new(BreakerPolicy::new().failures(1)))
         .await
         .unwrap();
+    check(&FallbackLayer::with(|_, _| Some("instead")))
+        .await
+        .unwrap();
+    let simulated = layer_fn(|inner: Inner| FallbackLayer::service(inner.clone()).layer(inner));
+    check(&simulated).await.unwrap();
     check(&HedgeLayer::after(Duration::from_secs(1)))
         .await
         .unwrap();

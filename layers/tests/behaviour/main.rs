@@ -3,6 +3,7 @@
 mod breaker;
 mod catch_panic;
 mod contract;
+mod fallback;
 mod fault;
 mod hedge;
 mod http;
