@@ -17,6 +17,8 @@
 //! | | error | `given up`, after the last dial that was allowed | `address`, `link`, `error` |
 //! | | error | `no call can succeed`: the resolver breaks its contract | `error` |
 //! | [`CALL`] | by outcome | the end of a call, told by a [`LogLayer`](crate::layers::LogLayer) | [there](crate::layers::log) |
+//! | | warn | `a circuit is open`: calls are refused by a [`BreakerLayer`](crate::layers::BreakerLayer) | `circuit`, `reason` |
+//! | | info | `a circuit is closed` | `circuit` |
 //! | | debug | `hedging`: another attempt, while those before it run | `method`, `attempt` |
 //! | | debug | `trying again` | `method`, `attempt`, `wait`, `error` |
 //! | [`SERVER`] | info | `a server's phase`: serving, lame duck, draining, closed | `phase` |

@@ -33,6 +33,8 @@
 //! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain | a counter |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
+//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 10 ns, and a map by name where there is one |
+//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | 20 ns: a copy of the context, or of the request |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
@@ -43,8 +45,10 @@
 
 pub mod admission;
 pub mod balance;
+pub mod breaker;
 pub mod catch_panic;
 pub mod drain;
+pub mod fallback;
 pub mod fault;
 pub mod hedge;
 pub mod inherit;
@@ -76,11 +80,13 @@ pub use self::{
     admission::AdmissionLayer,
     backoff::Backoff,
     balance::{BalanceLayer, ReconnectLayer},
+    breaker::{BreakerLayer, BreakerPolicy},
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
     context::Context,
     drain::DrainLayer,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},
+    fallback::FallbackLayer,
     fault::FaultLayer,
     hedge::HedgeLayer,
     inherit::InheritLayer,

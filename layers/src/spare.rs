@@ -19,3 +19,9 @@ impl<S: Clone> Spare<S> {
         spare.clone()
     }
 }
+
+impl<S: Clone> Clone for Spare<S> {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.service()))
+    }
+}

@@ -10,8 +10,10 @@
 //! | [`AdmissionLayer`] | so many calls at once, and under overload the newest first; others are refused at once | server | directly around the handlers |
 //! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries |
 //! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain |
+//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of [`RetryLayer`] |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
+//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
@@ -93,10 +95,11 @@ mod from_tower;
 mod transform;
 
 pub use steeple_layers::{
-    AdmissionLayer, Backoff, BalanceLayer, CatchPanicLayer, DrainLayer, FaultLayer, HedgeLayer,
-    InheritLayer, LogLayer, PolicyLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer,
-    RetryPolicy, TimeoutLayer, admission, balance, catch_panic, drain, fault, hedge, inherit, log,
-    policies, rate_limit, replicas, resolve, retry, timeout,
+    AdmissionLayer, Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer,
+    DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer,
+    RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, admission,
+    balance, breaker, catch_panic, drain, fallback, fault, hedge, inherit, log, policies,
+    rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

@@ -105,6 +105,22 @@ const LAYERS: Table = &[
         ],
     ),
     (
+        "breaker",
+        &["backoff", "carry", "context", "error", "method", "outcome"],
+    ),
+    (
+        "fallback",
+        &[
+            "carry",
+            "context",
+            "error",
+            "idempotent",
+            "method",
+            "retry",
+            "spare",
+        ],
+    ),
+    (
         "hedge",
         &[
             "carry",

@@ -9,8 +9,8 @@ use std::{
 };
 
 use steeple_layers::{
-    CatchPanicLayer, DrainLayer, Error, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
-    PolicyLayer, RetryLayer, TimeoutLayer,
+    BreakerLayer, BreakerPolicy, CatchPanicLayer, DrainLayer, Error, FallbackLayer, FaultLayer,
+    HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RetryLayer, TimeoutLayer,
     policies::{MethodPolicies, MethodPolicy},
     test::{Report, Simulated, probe},
 };
@@ -44,6 +44,15 @@ async fn every_layer_keeps_the_contract() {
     check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))
         .await
         .unwrap();
+    check(&BreakerLayer::default()).await.unwrap();
+    check(&BreakerLayer::new(BreakerPolicy::new().failures(1)))
+        .await
+        .unwrap();
+    check(&FallbackLayer::with(|_, _| Some("instead")))
+        .await
+        .unwrap();
+    let simulated = layer_fn(|inner: Inner| FallbackLayer::service(inner.clone()).layer(inner));
+    check(&simulated).await.unwrap();
     check(&HedgeLayer::after(Duration::from_secs(1)))
         .await
         .unwrap();

@@ -1,8 +1,10 @@
 //! Each layer by what it does, over a service that plays a script. Time is paused.
 
+mod breaker;
 mod catch_panic;
 mod contract;
 mod drain;
+mod fallback;
 mod fault;
 mod hedge;
 mod http;
