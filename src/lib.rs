@@ -186,3 +186,8 @@ pub use self::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So does that in the page on tuning.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tuning.md")]
+struct Tuning;

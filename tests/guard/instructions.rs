@@ -10,7 +10,7 @@ use crate::scenarios::Scenario;
 /// The variable that tells the other process what to run.
 const SCENARIO: &str = "GUARD_SCENARIO";
 
-/// What callgrind counts in, the calls before those that are measured included.
+/// What callgrind counts in.
 const MEASURED: &str = "guard::scenarios::measured";
 
 /// The scenario that this process is to run, if it is the other.
@@ -41,5 +41,5 @@ pub(crate) fn per_call(scenario: &Scenario) -> f64 {
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
     let total: f64 = total.expect("a total").trim().parse().expect("a number");
     assert!(total > 0.0, "callgrind counts nothing in {MEASURED}");
-    total / (2 * scenario.calls) as f64
+    total / scenario.measured_calls() as f64
 }

@@ -36,7 +36,7 @@ pub(crate) struct Scenario {
     /// Bytes in the body of a call, which comes back.
     body: usize,
     /// How many calls are counted, after as many that are not.
-    pub(crate) calls: usize,
+    calls: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +131,11 @@ impl Scenario {
         all.into_iter()
             .map(|(name, count)| (name, count as f64 / calls))
             .collect()
+    }
+
+    /// How many calls a run makes within [`measured`].
+    pub(crate) fn measured_calls(&self) -> usize {
+        2 * self.calls
     }
 
     /// Starts a server, connects to it, and starts the callers, who never end.

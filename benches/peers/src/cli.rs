@@ -61,6 +61,10 @@ pub(crate) struct Cli {
     #[arg(long, hide = true)]
     pub(crate) stack: Option<String>,
 
+    /// By which setting the connections of `bare` differ.
+    #[arg(long, hide = true)]
+    pub(crate) setting: Option<String>,
+
     /// Where the client finds the server.
     #[arg(long, hide = true)]
     pub(crate) addr: Option<SocketAddr>,

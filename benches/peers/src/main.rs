@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Role};
+use crate::peers::settings;
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -26,6 +27,7 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.setting.iter().for_each(|name| settings::choose(name));
     let outcome = match cli.role {
         None => harness::run(&cli),
         Some(Role::Server) => harness::server::run(&cli).map(|()| true),

@@ -47,6 +47,8 @@ pub(crate) enum Shape {
     Threads(usize),
     /// Closed; a value each way, which both sides encode and decode. Then the same through the proxy.
     Typed(Format),
+    /// Closed, by `bare` alone: each setting of its connections.
+    Settings,
     /// No connection: each stack of layers over an endpoint in the same process.
     Stack,
 }
@@ -69,7 +71,7 @@ pub(crate) struct Choice(pub(crate) Vec<Workload>);
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-const ALL: [Workload; 26] = [
+const ALL: [Workload; 30] = [
     Workload {
         pinned: true,
         ..workload('A', Shape::Closed, 1, 1, 64)
@@ -102,6 +104,10 @@ const ALL: [Workload; 26] = [
     workload('T', Shape::Threads(1), 1, 512, 64).variant("1"),
     workload('T', Shape::Threads(2), 1, 512, 64).variant("2"),
     workload('T', Shape::Threads(4), 1, 512, 64).variant("4"),
+    workload('U', Shape::Settings, 1, 1, 64).variant("alone"),
+    workload('U', Shape::Settings, 1, 64, 64).variant("64B"),
+    workload('U', Shape::Settings, 1, 64, 4 * KIB).variant("4KiB"),
+    workload('U', Shape::Settings, 1, 16, 64 * KIB).variant("64KiB"),
 ];
 
 const fn workload(
@@ -206,6 +212,7 @@ impl fmt::Display for Workload {
         } = self;
         match letter {
             'S' => write!(f, "{letter}: many callers, ")?,
+            'U' => return write!(f, "{letter}: settings of `bare`"),
             _ => write!(f, "{letter}: {connections} × {callers}, ")?,
         }
         match self.payload {
@@ -218,7 +225,7 @@ impl fmt::Display for Workload {
         }
         f.write_str(match self.shape {
             Shape::Closed if self.pinned => ", both processes on one CPU",
-            Shape::Closed | Shape::Json | Shape::Typed(_) | Shape::Stack => "",
+            Shape::Closed | Shape::Settings | Shape::Json | Shape::Typed(_) | Shape::Stack => "",
             Shape::Idle => ", idle",
             Shape::Beside => ", beside 64 MiB",
             Shape::Open => ", open loop",

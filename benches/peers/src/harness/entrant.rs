@@ -3,6 +3,7 @@
 use crate::cli::Cli;
 use crate::load::stack;
 use crate::peers::Subject;
+use crate::peers::settings::{SETTINGS, Setting};
 use crate::workload::{Shape, Workload};
 
 /// Who is measured.
@@ -10,15 +11,20 @@ use crate::workload::{Shape, Workload};
 pub(super) enum Entrant {
     /// A peer, in two processes.
     Peer(Subject),
+    /// The peer `bare` with a setting of its own.
+    Setting(&'static Setting),
     /// A stack of layers, in one.
     Stack(&'static str),
 }
 
 impl Entrant {
-    /// All that a workload compares. Stacks are not chosen by `--peers`.
+    /// All that a workload compares. Stacks and settings are not chosen by `--peers`.
     pub(super) fn of(cli: &Cli, workload: &Workload) -> Vec<Self> {
         if workload.shape == Shape::Stack {
             return stack::names().map(Self::Stack).collect();
+        }
+        if workload.shape == Shape::Settings {
+            return SETTINGS.iter().map(Self::Setting).collect();
         }
         let asked = cli.peers.iter().copied();
         asked
@@ -31,6 +37,7 @@ impl Entrant {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Peer(peer) => peer.name(),
+            Self::Setting(setting) => setting.name,
             Self::Stack(name) => name,
         }
     }
@@ -39,7 +46,7 @@ impl Entrant {
     pub(super) fn runs(self, workload: &Workload) -> bool {
         match self {
             Self::Peer(peer) => peer.runs(workload),
-            Self::Stack(_) => true,
+            Self::Setting(_) | Self::Stack(_) => true,
         }
     }
 }

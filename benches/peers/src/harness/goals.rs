@@ -216,7 +216,7 @@ pub(super) fn check(cli: &Cli, report: &Report) -> bool {
     let asked = |point: &Point| {
         let who = match point.who {
             Peer(peer) => cli.peers.contains(&peer),
-            Stack(_) => true,
+            Entrant::Setting(_) | Stack(_) => true,
         };
         who && workloads.iter().any(|name| name == point.workload)
     };

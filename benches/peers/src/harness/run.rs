@@ -11,6 +11,7 @@ use super::syscalls;
 use crate::Error;
 use crate::cli::{Cli, Runtime};
 use crate::peers::Subject;
+use crate::peers::settings::Setting;
 use crate::workload::{Shape, Workload};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -18,7 +19,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// Starts the processes of an entrant, measures them, and ends them.
 pub(super) fn measure(cli: &Cli, entrant: Entrant, workload: Workload) -> Result<Figures, Error> {
     match entrant {
-        Entrant::Peer(peer) => measure_peer(cli, peer, workload),
+        Entrant::Peer(peer) => measure_peer(cli, peer, None, workload),
+        Entrant::Setting(setting) => measure_peer(cli, Subject::Bare, Some(setting), workload),
         Entrant::Stack(stack) => measure_stack(cli, stack, workload),
     }
 }
@@ -26,7 +28,7 @@ pub(super) fn measure(cli: &Cli, entrant: Entrant, workload: Workload) -> Result
 /// One process, whose CPU time is all there is to measure.
 fn measure_stack(cli: &Cli, stack: &str, workload: Workload) -> Result<Figures, Error> {
     // Its arguments name a peer as everybody's do.
-    let mut args = args(cli, "client", Subject::Bare, workload);
+    let mut args = args(cli, "client", Subject::Bare, None, workload);
     args.extend(["--stack".to_owned(), stack.to_owned()]);
     let mut processes = Processes {
         cli,
@@ -42,10 +44,15 @@ fn measure_stack(cli: &Cli, stack: &str, workload: Workload) -> Result<Figures, 
     Ok(figures)
 }
 
-fn measure_peer(cli: &Cli, peer: Subject, workload: Workload) -> Result<Figures, Error> {
-    let mut server = Child::start(&args(cli, "server", peer, workload))?;
+fn measure_peer(
+    cli: &Cli,
+    peer: Subject,
+    setting: Option<&Setting>,
+    workload: Workload,
+) -> Result<Figures, Error> {
+    let mut server = Child::start(&args(cli, "server", peer, setting, workload))?;
     let unconnected = server.ask(control::LOOK)?;
-    let mut client_args = args(cli, "client", peer, workload);
+    let mut client_args = args(cli, "client", peer, setting, workload);
     client_args.extend(["--addr".to_owned(), server.hello.clone()]);
     let mut processes = Processes {
         cli,
@@ -106,8 +113,15 @@ fn measure_peer(cli: &Cli, peer: Subject, workload: Workload) -> Result<Figures,
     Ok(Figures { extra, ..figures })
 }
 
-fn args(cli: &Cli, role: &str, peer: Subject, workload: Workload) -> Vec<String> {
-    let runtime = match cli.runtime {
+fn args(
+    cli: &Cli,
+    role: &str,
+    peer: Subject,
+    setting: Option<&Setting>,
+    workload: Workload,
+) -> Vec<String> {
+    let own = setting.and_then(|setting| setting.runtime);
+    let runtime = match own.unwrap_or(cli.runtime) {
         Runtime::Multi => "multi",
         Runtime::Current => "current",
     };
@@ -121,6 +135,8 @@ fn args(cli: &Cli, role: &str, peer: Subject, workload: Workload) -> Vec<String>
         &name,
         "--runtime",
         runtime,
+        "--setting",
+        setting.map_or("defaults", |setting| setting.name),
     ]
     .map(str::to_owned)
     .to_vec()

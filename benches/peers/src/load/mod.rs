@@ -48,7 +48,7 @@ async fn connect<P: Peer>(
     let first = connection * workload.callers;
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
     match workload.shape {
-        Shape::Closed => {
+        Shape::Closed | Shape::Settings => {
             for meter in meters {
                 let (caller, payload) = (caller.clone(), payload.clone());
                 spawn(closed::run_while(caller, payload, meter, || true));

@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use steeple::codec::{Arena, Codec, decode, encode};
 use steeple::transport::TcpListener as Listener;
-use steeple::{Body, Channel, Client, Error as CallError, Kind, Request, Response, Server};
+use steeple::{
+    Body, Channel, Client, Connector, Error as CallError, Kind, Request, Response, Server,
+};
 use tokio::net::TcpListener;
 use tower::{Service, service_fn};
 
+use super::settings::options;
 use super::steeple::batch;
 use super::{Caller, Handler, Peer};
 use crate::Error;
@@ -29,6 +32,7 @@ impl Peer for Bare {
             std::future::ready(answer(handler, request.into_body(), &mut arena).map(Response::new))
         });
         Server::new(Listener::from_tokio(listener)?)
+            .options(options())
             .serve_bare(service)
             .await;
         Ok(())
@@ -36,7 +40,7 @@ impl Peer for Bare {
 
     async fn connect(addr: SocketAddr) -> Result<Connection, Error> {
         Ok(Connection {
-            channel: Channel::connect(addr).await?,
+            channel: Connector::new().options(options()).connect(addr).await?,
             arena: Arena::new(),
         })
     }

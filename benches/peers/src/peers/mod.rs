@@ -4,6 +4,7 @@ mod bare;
 mod blocking;
 mod handler;
 mod raw;
+pub(crate) mod settings;
 mod steeple;
 mod tarpc;
 mod tonic;
