@@ -17,10 +17,10 @@ impl Moment {
     /// The time as others know it. Those more than 292 years from now are that far.
     pub(crate) fn instant(self) -> Option<Instant> {
         let distance = Duration::from_nanos(self.0.unsigned_abs());
-        match self.0 {
-            i64::MIN => None,
-            ..0 => origin().checked_sub(distance),
-            0.. => origin().checked_add(distance),
+        match self {
+            Self::NONE => None,
+            Self(0..) => origin().checked_add(distance),
+            Self(..0) => origin().checked_sub(distance),
         }
     }
 }

@@ -194,6 +194,11 @@ impl Peer {
         })
     }
 
+    /// Whether the connection is over and nobody else has a handle of it: what it has counted changes no more.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// Lets the connection end in order, without waiting.
     pub(crate) fn release(&self) {
         self.shared.want(Wish::Drain);

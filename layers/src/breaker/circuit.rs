@@ -298,7 +298,7 @@ impl Drop for Pass {
 }
 
 fn is_closed(phase: u64) -> bool {
-    phase % 2 == 0
+    phase.is_multiple_of(2)
 }
 
 fn text<E: AsError>(error: Option<&E>) -> String {

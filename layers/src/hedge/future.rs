@@ -46,14 +46,16 @@ pin_project! {
     }
 }
 
+/// An attempt after the first. It has an allocation, as few calls have any.
+type Hedge<S, R> = Pin<Box<Attempt<S, R, <S as Service<R>>::Future>>>;
+
 /// All but the first attempt.
 struct Hedging<S: Service<R>, R> {
     again: Arc<Again<S>>,
     start: Instant,
     /// Nothing, if there is to be none any more.
     next: Option<Next<R>>,
-    /// Each has an allocation, as few calls have any.
-    attempts: Vec<Pin<Box<Attempt<S, R, S::Future>>>>,
+    attempts: Vec<Hedge<S, R>>,
     /// Of the attempts that have failed, that of the one which got furthest.
     failure: Option<S::Error>,
 }

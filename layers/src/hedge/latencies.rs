@@ -71,7 +71,7 @@ const BUCKETS: usize = bucket(u32::MAX) + 1;
 
 impl Latencies {
     pub(super) fn new(percentile: f64) -> Self {
-        // What is no number at all is told from nothing by `max`.
+        #[expect(clippy::manual_clamp, reason = "`max` makes a number of what is none")]
         let share = percentile.max(1.0).min(99.99) / 100.0;
         Self::of(Arc::new(Shared {
             share,
