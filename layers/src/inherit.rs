@@ -27,6 +27,7 @@ use crate::Carry;
 /// The deadline of the handler that is being polled on this thread, if it has one.
 ///
 /// For calls by other clients, and to pass on to tasks.
+#[inline]
 pub fn deadline() -> Option<Instant> {
     DEADLINE.get()
 }

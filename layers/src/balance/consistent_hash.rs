@@ -41,7 +41,7 @@ impl Default for ConsistentHash {
 impl Pick for ConsistentHash {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
         let Some(key) = cx.shard_key() else {
-            return p2c::better_of_two(members, cx, Member::cost);
+            return p2c::better_of_two(members, cx, Member::cost_at);
         };
         let totals = members
             .iter()

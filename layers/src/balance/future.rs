@@ -8,11 +8,13 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{Pick, layer::Dispatch, waiting::Waiting};
-use crate::{AsError, Carry, Error, replicas::ReplicaFuture};
+use super::{Pick, waiting::Waiting};
+use crate::{
+    AsError, Carry, Error,
+    replicas::{Moment, ReplicaFuture},
+};
 
 pin_project! {
     /// A call of [`Balance`].
@@ -35,13 +37,14 @@ pin_project! {
         /// At a replica.
         Called { #[pin] call: ReplicaFuture<S, Req> },
         /// Without a live replica. Boxed: it is rare, and large.
-        Waiting { waiting: Box<Waiting<S, P>>, request: Option<Req> },
+        Waiting { waiting: Box<(Waiting<S, P>, Option<Req>)> },
         /// Over before it began.
         Failed { error: Option<Error> },
     }
 }
 
 impl<S: Service<Req>, P, Req> BalanceFuture<S, P, Req> {
+    #[inline]
     pub(super) fn called(call: ReplicaFuture<S, Req>) -> Self {
         Self {
             state: State::Called { call },
@@ -57,8 +60,7 @@ impl<S: Service<Req>, P, Req> BalanceFuture<S, P, Req> {
     pub(super) fn waiting(waiting: Waiting<S, P>, request: Req) -> Self {
         Self {
             state: State::Waiting {
-                waiting: Box::new(waiting),
-                request: Some(request),
+                waiting: Box::new((waiting, Some(request))),
             },
         }
     }
@@ -73,22 +75,19 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Called { call } => return call.poll(cx),
-                StateProj::Waiting { waiting, request } => {
+                StateProj::Waiting { waiting } => {
+                    let (waiting, request) = &mut **waiting;
+                    const OVER: &str = "polled after completion";
                     let called = waiting.poll(cx, |balance| {
-                        let own = request.take().expect("polled after completion");
-                        match balance.dispatch(own, Instant::now()) {
-                            Dispatch::Called(call) => Some(Ok(call)),
-                            Dispatch::Failed(error) => Some(Err(error)),
-                            Dispatch::Wait(back) => {
-                                *request = Some(back);
-                                None
-                            }
-                        }
+                        let cx = request.as_ref().expect(OVER).cx();
+                        let route = balance.route::<Req>(cx, Moment::now())?;
+                        Some(route.map(|route| balance.call_on(route, request.take().expect(OVER))))
                     });
                     match ready!(called) {
                         Ok(call) => State::Called { call },

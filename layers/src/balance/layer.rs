@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::{BalanceFuture, Choice, PeakEwma, Pick, waiting::Waiting};
 use crate::{
     AsError, Carry, Error, Kind,
-    replicas::{Replica, ReplicaFuture, Replicas, Snapshot, refused},
+    replicas::{Admitted, Moment, Replica, ReplicaFuture, Replicas, Snapshot, refused},
 };
 
 /// Makes a service of [`Replicas`]: each call goes to the one that a [`Pick`] chooses.
@@ -54,13 +54,8 @@ enum Picked {
     None,
 }
 
-/// What became of the choice of a replica.
-pub(super) enum Dispatch<F, Req> {
-    Called(F),
-    Failed(Error),
-    /// There is none for now.
-    Wait(Req),
-}
+/// A call that was let in by the replica at that place.
+pub(super) type Route<E> = (usize, Admitted<E>);
 
 impl<P: Pick> BalanceLayer<P> {
     /// Balances by `pick`, which all services of this layer share.
@@ -133,37 +128,49 @@ impl<S, P: Pick> Balance<S, P> {
         .await
     }
 
-    /// Calls a replica of the newest snapshot.
-    pub(super) fn dispatch<Req>(
+    /// Finds a replica of the newest snapshot that lets a call in; nothing if there is none for now. It is to be
+    /// [called](Self::call_on) before another call is routed.
+    #[inline]
+    pub(super) fn route<Req>(
         &mut self,
-        mut request: Req,
-        started: Instant,
-    ) -> Dispatch<ReplicaFuture<S, Req>, Req>
+        cx: &crate::Context,
+        started: Moment,
+    ) -> Option<Result<Route<S::Error>, Error>>
     where
         S: Service<Req, Error: AsError> + Clone,
-        Req: Carry,
     {
         let snapshot = self.snapshot.load();
-        let picked = match pick(snapshot, &*self.pick, request.cx()) {
+        let picked = match pick(snapshot, &*self.pick, cx) {
             Picked::Place(place) => place,
-            Picked::Failed(error) => return Dispatch::Failed(error),
-            Picked::None => return Dispatch::Wait(request),
+            Picked::Failed(error) => return Some(Err(error)),
+            Picked::None => return None,
         };
-        let members = snapshot.members();
+        let count = snapshot.members().len();
         if self.version != snapshot.version() {
             self.version = snapshot.version();
             self.called.clear();
-            self.called.resize_with(members.len(), || None);
+            self.called.resize_with(count, || None);
         }
         // One that takes no call after all, since it is about to go or is on probation, passes it on.
-        for place in (picked..members.len()).chain(0..picked) {
+        (picked..count).chain(0..picked).find_map(|place| {
             let replica = self.called[place].get_or_insert_with(|| snapshot.replica(place));
-            match replica.dispatch(request, started) {
-                Ok(future) => return Dispatch::Called(future),
-                Err(back) => request = back,
-            }
-        }
-        Dispatch::Wait(request)
+            Some(Ok((place, replica.admit(started, count == 1)?)))
+        })
+    }
+
+    /// Makes a call that was [routed](Self::route).
+    #[inline]
+    pub(super) fn call_on<Req>(
+        &mut self,
+        (place, admitted): Route<S::Error>,
+        request: Req,
+    ) -> ReplicaFuture<S, Req>
+    where
+        S: Service<Req> + Clone,
+    {
+        let replica = self.called[place].as_mut();
+        let replica = replica.expect("a replica that let a call in was made");
+        replica.call_admitted(admitted, request)
     }
 }
 
@@ -183,6 +190,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, mut request: Req) -> BalanceFuture<S, P, Req> {
         let cx = request.cx_mut();
         if cx.seed() == 0 {
@@ -193,13 +201,10 @@ where
             0 => cx.start(),
             _ => Instant::now(),
         };
-        match self.dispatch(request, started) {
-            Dispatch::Called(future) => BalanceFuture::called(future),
-            Dispatch::Failed(error) => BalanceFuture::failed(error),
-            Dispatch::Wait(request) => {
-                let waiting = Waiting::new(self.clone(), request.cx());
-                BalanceFuture::waiting(waiting, request)
-            }
+        match self.route::<Req>(request.cx(), Moment::of(started)) {
+            Some(Ok(route)) => BalanceFuture::called(self.call_on(route, request)),
+            Some(Err(error)) => BalanceFuture::failed(error),
+            None => BalanceFuture::waiting(Waiting::new(self.clone(), request.cx()), request),
         }
     }
 }

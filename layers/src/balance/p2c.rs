@@ -3,7 +3,10 @@
 use tokio::time::Instant;
 
 use super::{Choice, Permutation, Pick};
-use crate::{Context, replicas::Member};
+use crate::{
+    Context,
+    replicas::{Member, Moment},
+};
 
 /// Takes the cheaper of two replicas chosen at random, by latency and pending calls: the default.
 ///
@@ -30,26 +33,26 @@ pub struct Random {}
 
 impl Pick for PeakEwma {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
-        better_of_two(members, cx, Member::cost)
+        better_of_two(members, cx, Member::cost_at)
     }
 }
 
 impl Pick for LeastOfTwo {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
-        better_of_two(members, cx, Member::crowd)
+        better_of_two(members, cx, Member::crowd_at)
     }
 }
 
 impl Pick for LeastPending {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
         if cx.attempt() > 0 {
-            return better_of_two(members, cx, Member::crowd);
+            return better_of_two(members, cx, Member::crowd_at);
         }
         let now = now(cx);
         let first = Permutation::of(cx, members.len()).place(0);
         // From a random place on, so that of equals each has its turn.
         let places = (first..members.len()).chain(0..first);
-        let crowds = places.map(|place| (place, members[place].crowd(now)));
+        let crowds = places.map(|place| (place, members[place].crowd_at(now)));
         let least = crowds.min_by(|(_, one), (_, other)| one.total_cmp(other));
         Choice::Member(least.map_or(first, |(place, _)| place))
     }
@@ -65,8 +68,11 @@ impl Pick for Random {
 pub(super) fn better_of_two(
     members: &[Member],
     cx: &Context,
-    cost: fn(&Member, Instant) -> f32,
+    cost: fn(&Member, Moment) -> f32,
 ) -> Choice {
+    if members.len() == 1 {
+        return Choice::Member(0);
+    }
     let (one, other) = Permutation::of(cx, members.len()).pair(cx.attempt());
     if one == other {
         return Choice::Member(one);
@@ -77,6 +83,6 @@ pub(super) fn better_of_two(
 }
 
 /// When the call began, which is near enough.
-fn now(cx: &Context) -> Instant {
-    cx.started().unwrap_or_else(Instant::now)
+fn now(cx: &Context) -> Moment {
+    Moment::of(cx.started().unwrap_or_else(Instant::now))
 }

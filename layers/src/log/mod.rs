@@ -140,6 +140,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: R) -> Self::Future {
         let wanted = self.levels.are_wanted();
         let entry =

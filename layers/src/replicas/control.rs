@@ -193,7 +193,7 @@ async fn watch_use<S>(shared: &Shared<S>, handle: &Weak<Handle<S>>) {
         let used = shared.read(|table| {
             let members = table.entries.iter().map(|entry| &entry.member);
             let used = members.map(|member| match member.pending() {
-                0 => member.stats().last_used(),
+                0 => member.stats().last_used().instant(),
                 _ => now,
             });
             used.fold(shared.waiting.last(), Instant::max)
@@ -206,16 +206,13 @@ async fn watch_use<S>(shared: &Shared<S>, handle: &Weak<Handle<S>>) {
             drop(handle);
             sleep(limit).await;
         } else {
-            sleep_until(used + limit + TICK).await;
+            sleep_until(used + limit).await;
         }
     }
 }
 
 /// Before the resolver is asked for the next answer: one that always has news would not let others run.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Statistics have a clock of milliseconds.
-const TICK: Duration = Duration::from_millis(1);
 
 /// What the resolver should not have answered.
 fn broken_contract<T, R: Resolver<T>>(resolver: &R, resolution: &Resolution<T>) -> Option<Error> {

@@ -39,6 +39,7 @@ impl Gate {
     }
 
     /// Lets a call in, which has to [`leave`](Self::leave).
+    #[inline]
     pub(super) fn enter(&self) -> Option<Pass> {
         let entered = |word: usize| match word & MODE {
             OPEN => Some(word + CALL),
@@ -53,6 +54,7 @@ impl Gate {
         })
     }
 
+    #[inline]
     pub(super) fn leave(&self) {
         let before = self.word.fetch_sub(CALL, AcqRel);
         if before & WATCHED != 0 && before / CALL == 1 {

@@ -29,21 +29,29 @@ impl Latency {
     }
 
     /// The average at `now`, in nanoseconds.
+    #[inline]
     pub(super) fn estimate(&self, now: u32) -> f32 {
         let (average, at) = unpack(self.word.load(Relaxed));
         (average * self.fade(at, now)).max(LEAST)
     }
 
+    /// Whether nothing was added in the millisecond of `now` yet.
+    #[inline]
+    pub(super) fn is_news(&self, now: u32) -> bool {
+        unpack(self.word.load(Relaxed)).1 != now
+    }
+
     /// Adds a call that took `sample` and ended at `now`.
+    #[inline]
     pub(super) fn add(&self, sample: Duration, now: u32) {
         let sample = sample.as_nanos() as f32;
         self.update(|average, at| {
             if sample >= average {
-                (sample, now)
-            } else {
-                let fade = self.fade(at, now);
-                (average * fade + sample * (1.0 - fade), now)
+                return Some((sample, now));
             }
+            let fade = self.fade(at, now);
+            // Of a fast call in the same millisecond nothing is to be seen: all cores read the word, and few write it.
+            (fade < 1.0).then_some((average * fade + sample * (1.0 - fade), now))
         });
     }
 
@@ -52,11 +60,7 @@ impl Latency {
         let sample = sample.as_nanos() as f32;
         self.update(|average, at| {
             let faded = average * self.fade(at, now);
-            if sample > faded {
-                (sample, now)
-            } else {
-                (average, at)
-            }
+            (sample > faded).then_some((sample, now))
         });
     }
 
@@ -70,14 +74,14 @@ impl Latency {
         (-(elapsed as f32) / self.memory).exp()
     }
 
-    fn update(&self, step: impl Fn(f32, u32) -> (f32, u32)) {
+    /// Puts what `step` makes of the average and its age in their place, if it makes anything of them.
+    fn update(&self, step: impl Fn(f32, u32) -> Option<(f32, u32)>) {
         let packed = |word| {
             let (average, at) = unpack(word);
-            let (average, at) = step(average, at);
+            let (average, at) = step(average, at)?;
             Some(pack(average.max(LEAST), at))
         };
-        // It always has something to set.
-        let _ = self.word.fetch_update(Relaxed, Relaxed, packed);
+        let _as_it_was = self.word.fetch_update(Relaxed, Relaxed, packed);
     }
 }
 

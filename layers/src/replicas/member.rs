@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{options::Options, stats::Stats};
+use super::{moment::Moment, options::Options, stats::Stats};
 use crate::{mix, resolve::Attributes};
 
 /// A replica that can be called: where it is, and how it does. Cheap to clone.
@@ -80,32 +80,38 @@ impl Member {
 
     /// How long a call takes, lately: a moving average over about ten seconds that follows a slow call at
     /// once. A failure counts as one that took at least
-    /// [`failure_penalty`](super::Builder::failure_penalty).
+    /// [`failure_penalty`](super::Builder::failure_penalty). Of a member that is balanced alone, a call in each
+    /// millisecond is timed and not all.
     pub fn latency(&self, now: Instant) -> Duration {
-        let nanos = self.stats.latency.estimate(self.stats.millis(now));
+        let nanos = self.stats.latency.estimate(Moment::of(now).millis());
         Duration::from_nanos(nanos as u64)
     }
 
     /// What share of its [weight](Self::weight) it can bear at `now`: from 0.1 when it goes live to 1 after
     /// [`slow_start`](super::Builder::slow_start).
     pub fn warmth(&self, now: Instant) -> f32 {
-        self.stats.warmth(self.stats.millis(now))
+        self.stats.warmth(Moment::of(now))
     }
 
     /// What another call costs: its latency times the calls that are then under way, by weight and warmth.
     pub fn cost(&self, now: Instant) -> f32 {
-        let now = self.stats.millis(now);
-        let calls = self.pending() as f32 + 1.0;
-        self.stats.latency.estimate(now) * calls / self.share(now)
+        self.cost_at(Moment::of(now))
     }
 
     /// How many calls are under way, with one more, by weight and warmth.
     pub fn crowd(&self, now: Instant) -> f32 {
-        (self.pending() as f32 + 1.0) / self.share(self.stats.millis(now))
+        self.crowd_at(Moment::of(now))
     }
 
-    fn share(&self, now: u32) -> f32 {
-        self.weight() as f32 * self.stats.warmth(now)
+    #[inline]
+    pub(crate) fn cost_at(&self, now: Moment) -> f32 {
+        self.stats.latency.estimate(now.millis()) * self.crowd_at(now)
+    }
+
+    #[inline]
+    pub(crate) fn crowd_at(&self, now: Moment) -> f32 {
+        let share = self.weight() as f32 * self.stats.warmth(now);
+        (self.pending() as f32 + 1.0) / share
     }
 
     pub(super) fn attributes(&self) -> &Attributes {

@@ -83,6 +83,7 @@ mod gate;
 mod latency;
 mod link;
 mod member;
+mod moment;
 mod options;
 mod replica;
 mod set;
@@ -102,4 +103,6 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{set::Demand, snapshot::Snapshot, table::refused};
+pub(crate) use self::{
+    moment::Moment, replica::Admitted, set::Demand, snapshot::Snapshot, table::refused,
+};

@@ -9,11 +9,10 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower::load::Load;
 use tower_service::Service;
 
-use super::{Member, snapshot::Seat, stats::Ticket};
+use super::{Member, Moment, snapshot::Seat, stats::Ticket};
 use crate::{AsError, Error, Kind, outcome::Outcome};
 
 /// One replica of a set: a tower [`Service`] whose calls count, whoever balances them.
@@ -49,11 +48,31 @@ pin_project! {
     {
         /// On its way.
         Called { #[pin] call: S::Future, ticket: Option<Ticket> },
-        /// A layer of the replica is not ready for it.
-        Readying { service: S, request: Option<Req>, ticket: Option<Ticket> },
+        /// A layer of the replica is not ready for it. Boxed: it is rare, and large.
+        Readying { readying: Box<Readying<S, Req>> },
         /// Not called at all.
         Failed { error: Option<S::Error> },
     }
+}
+
+/// A call that waits for a layer of its replica.
+struct Readying<S, Req> {
+    service: S,
+    /// Both are taken when the call is made.
+    request: Option<Req>,
+    ticket: Option<Ticket>,
+}
+
+/// How a replica lets a call in.
+pub(crate) enum Admitted<E> {
+    /// On the connection at a place, which may have to be waited for.
+    On {
+        place: usize,
+        is_ready: bool,
+        ticket: Ticket,
+    },
+    /// The connection fails.
+    Failed(E),
 }
 
 impl<S> Replica<S> {
@@ -78,13 +97,14 @@ impl<S: Clone> Replica<S> {
         self.seat.links[self.place()].service.clone()
     }
 
-    /// Calls the connection with the fewest pending calls. The request comes back if the replica takes none,
-    /// or the connection is lost; a later snapshot is without it.
-    pub(crate) fn dispatch<Req>(
+    /// Lets a call in, on the connection with the fewest pending calls; [`call_admitted`](Self::call_admitted)
+    /// makes it. Nothing, if the replica takes none or the connection is lost: a later snapshot is without it.
+    #[inline]
+    pub(crate) fn admit<Req>(
         &mut self,
-        request: Req,
-        started: Instant,
-    ) -> Result<ReplicaFuture<S, Req>, Req>
+        started: Moment,
+        is_alone: bool,
+    ) -> Option<Admitted<S::Error>>
     where
         S: Service<Req>,
         S::Error: AsError,
@@ -92,33 +112,56 @@ impl<S: Clone> Replica<S> {
         let place = self.place();
         self.ready = None;
         let link = &self.seat.links[place];
-        let Some(ticket) = self.seat.member.stats().enter(link.number, started) else {
-            return Err(request);
-        };
+        let stats = self.seat.member.stats();
+        let ticket = stats.enter(link.number, started, is_alone)?;
         let slot = &mut self.services[place];
         let service = slot.get_or_insert_with(|| link.service.clone());
-        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => State::Called {
-                call: service.call(request),
-                ticket: Some(ticket),
-            },
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Err(error)) => {
                 *slot = None;
                 ticket.finish(Outcome::of(Some(&error)));
-                if is_lost(&error) {
-                    return Err(request);
-                }
-                State::Failed { error: Some(error) }
+                (!is_lost(&error)).then_some(Admitted::Failed(error))
             }
-            // The future takes along what was polled: a clone would wait anew, and this one keep what it
-            // waits for.
-            Poll::Pending => State::Readying {
-                service: slot.take().expect("filled above"),
-                request: Some(request),
+            readiness => Some(Admitted::On {
+                place,
+                is_ready: readiness.is_ready(),
+                ticket,
+            }),
+        }
+    }
+
+    /// Makes a call that was let in.
+    #[inline]
+    pub(crate) fn call_admitted<Req>(
+        &mut self,
+        admitted: Admitted<S::Error>,
+        request: Req,
+    ) -> ReplicaFuture<S, Req>
+    where
+        S: Service<Req>,
+    {
+        const ASKED: &str = "a connection that let a call in was asked whether it is ready";
+        let state = match admitted {
+            Admitted::On {
+                place,
+                is_ready: true,
+                ticket,
+            } => State::Called {
+                call: self.services[place].as_mut().expect(ASKED).call(request),
                 ticket: Some(ticket),
             },
+            // The future takes along what was polled: a clone would wait anew, and this one keep what it
+            // waits for.
+            Admitted::On { place, ticket, .. } => State::Readying {
+                readying: Box::new(Readying {
+                    service: self.services[place].take().expect(ASKED),
+                    request: Some(request),
+                    ticket: Some(ticket),
+                }),
+            },
+            Admitted::Failed(error) => State::Failed { error: Some(error) },
         };
-        Ok(ReplicaFuture { state })
+        ReplicaFuture { state }
     }
 
     /// The connection to call: the one that is ready, or the best.
@@ -147,13 +190,12 @@ where
     }
 
     fn call(&mut self, request: Req) -> ReplicaFuture<S, Req> {
-        let refused = |_| ReplicaFuture {
-            state: State::Failed {
-                error: Some(Error::new(Kind::Unavailable, "this replica takes no calls").into()),
-            },
+        let refused = || {
+            let error = Error::new(Kind::Unavailable, "this replica takes no calls");
+            Admitted::Failed(error.into())
         };
-        self.dispatch(request, Instant::now())
-            .unwrap_or_else(refused)
+        let admitted = self.admit(Moment::now(), false).unwrap_or_else(refused);
+        self.call_admitted(admitted, request)
     }
 }
 
@@ -164,6 +206,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
@@ -175,22 +218,18 @@ where
                     }
                     return Poll::Ready(result);
                 }
-                StateProj::Readying {
-                    service,
-                    request,
-                    ticket,
-                } => {
-                    let ready = ready!(service.poll_ready(cx));
-                    let ticket = ticket.take();
+                StateProj::Readying { readying } => {
+                    let ready = ready!(readying.service.poll_ready(cx));
+                    let ticket = readying.ticket.take();
                     if let Err(error) = ready {
                         if let Some(ticket) = ticket {
                             ticket.finish(Outcome::of(Some(&error)));
                         }
                         return Poll::Ready(Err(error));
                     }
-                    let request = request.take().expect("polled after completion");
+                    let request = readying.request.take().expect("polled after completion");
                     State::Called {
-                        call: service.call(request),
+                        call: readying.service.call(request),
                         ticket,
                     }
                 }

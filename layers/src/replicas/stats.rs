@@ -3,16 +3,17 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use super::{
     gate::{Gate, Pass},
     latency::Latency,
+    moment::Moment,
     options::Options,
     snapshot::Link,
 };
@@ -23,7 +24,7 @@ use crate::outcome::Outcome;
 pub(super) struct Stats {
     pub(super) gate: Gate,
     pub(super) latency: Latency,
-    /// Pending calls by connection.
+    /// Pending calls by connection, where there is more than one.
     links: Box<[AtomicUsize]>,
     turn: AtomicUsize,
     /// Failures since the last success.
@@ -32,11 +33,12 @@ pub(super) struct Stats {
     verdict: AtomicU8,
     /// Rings for the endpoint's task, when it has something to judge.
     bell: Notify,
-    epoch: Instant,
-    /// When the endpoint last went live, by [`Stats::millis`].
-    live_since: AtomicU32,
-    /// When a call last ended.
-    used: AtomicU32,
+    /// The [`Moment`] when the endpoint last went live.
+    live_since: AtomicI64,
+    /// The [`Moment`] when a call last ended.
+    used: AtomicI64,
+    /// Whether somebody wants to know when the last call ended.
+    notes_use: bool,
     failure_limit: u32,
     failure_penalty: Duration,
     slow_start: Duration,
@@ -46,9 +48,10 @@ pub(super) struct Stats {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     stats: Arc<Stats>,
+    started: Moment,
     link: usize,
     pass: Pass,
-    started: Instant,
+    is_timed: bool,
     finished: bool,
 }
 
@@ -58,46 +61,43 @@ const FAILED: u8 = 2;
 
 impl Stats {
     pub(super) fn new(options: &Options) -> Self {
+        let now = Moment::now().word();
+        // The gate counts them all.
+        let counted = Some(options.connections).filter(|&count| count > 1);
         Self {
             gate: Gate::default(),
             latency: Latency::new(options.latency_memory),
-            links: (0..options.connections)
+            links: (0..counted.unwrap_or_default())
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
             turn: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             verdict: AtomicU8::new(NO_VERDICT),
             bell: Notify::new(),
-            epoch: Instant::now(),
-            live_since: AtomicU32::new(0),
-            used: AtomicU32::new(0),
+            live_since: AtomicI64::new(now),
+            used: AtomicI64::new(now),
+            notes_use: options.idle_timeout.is_some(),
             failure_limit: options.ejection.failures,
             failure_penalty: options.failure_penalty,
             slow_start: options.slow_start,
         }
     }
 
-    /// The clock of the averages: milliseconds since these statistics began.
-    pub(super) fn millis(&self, now: Instant) -> u32 {
-        // It wraps, which its readers know.
-        now.saturating_duration_since(self.epoch).as_millis() as u32
-    }
-
     /// The share of calls that a replica may have for the time it is live: all, once it is warm.
-    pub(super) fn warmth(&self, now: u32) -> f32 {
+    pub(super) fn warmth(&self, now: Moment) -> f32 {
         /// So that a cold replica has calls at all, by which it warms up.
         const LEAST: f32 = 0.1;
         if self.slow_start.is_zero() {
             return 1.0;
         }
-        let live = now.wrapping_sub(self.live_since.load(Relaxed));
-        (live as f32 / self.slow_start.as_millis() as f32).clamp(LEAST, 1.0)
+        let live = now.since(Moment::from_word(self.live_since.load(Relaxed)));
+        live.div_duration_f32(self.slow_start).clamp(LEAST, 1.0)
     }
 
     /// When a call last ended, or the endpoint went live.
-    pub(super) fn last_used(&self) -> Instant {
-        let millis = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
-        self.epoch + Duration::from_millis(millis.into())
+    pub(super) fn last_used(&self) -> Moment {
+        let last = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
+        Moment::from_word(last)
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -118,24 +118,36 @@ impl Stats {
     }
 
     /// Lets in a call on the connection of that number.
-    pub(super) fn enter(self: &Arc<Self>, link: usize, started: Instant) -> Option<Ticket> {
+    ///
+    /// Of a replica that `is_alone`, so that its latency is compared with no other, one call in a millisecond is
+    /// timed: what it costs to read the clock is felt.
+    #[inline]
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        link: usize,
+        started: Moment,
+        is_alone: bool,
+    ) -> Option<Ticket> {
         let pass = self.gate.enter()?;
-        self.links[link].fetch_add(1, Relaxed);
+        if let Some(pending) = self.links.get(link) {
+            pending.fetch_add(1, Relaxed);
+        }
         Some(Ticket {
             stats: self.clone(),
+            started,
             link,
             pass,
-            started,
+            is_timed: !is_alone || self.notes_use || self.latency.is_news(started.millis()),
             finished: false,
         })
     }
 
     /// A connection is up: what the one before did is forgotten.
     pub(super) fn went_live(&self, took: Duration) {
-        let now = self.millis(Instant::now());
-        self.live_since.store(now, Relaxed);
+        let now = Moment::now();
+        self.live_since.store(now.word(), Relaxed);
         // The first estimate: a replica without one would look fastest, and be flooded.
-        self.latency.add_at_least(took, now);
+        self.latency.add_at_least(took, now.millis());
         self.forgive();
     }
 
@@ -170,12 +182,15 @@ impl Stats {
 }
 
 impl Ticket {
+    #[inline]
     pub(super) fn finish(mut self, outcome: Outcome) {
         let stats = &self.stats;
-        let (took, now) = self.took();
         match outcome {
             Outcome::Good => {
-                stats.latency.add(took, now);
+                if self.is_timed {
+                    let (took, now) = self.took();
+                    stats.latency.add(took, now);
+                }
                 // Not written unless it changes: all cores read it.
                 if stats.failures() != 0 {
                     stats.failures.store(0, Relaxed);
@@ -183,12 +198,15 @@ impl Ticket {
             }
             Outcome::Bad => {
                 // Never as fast as it failed: the fastest replica would be the one that refuses.
+                let (took, now) = self.took();
                 stats.latency.add(took.max(stats.failure_penalty), now);
                 if stats.failures.fetch_add(1, Relaxed) + 1 == stats.failure_limit {
                     stats.bell.notify_one();
                 }
             }
-            Outcome::Neither => {}
+            Outcome::Neither => {
+                self.took();
+            }
         }
         if self.pass == Pass::Probe {
             stats.judge(match outcome {
@@ -201,10 +219,9 @@ impl Ticket {
 
     /// How long the call takes by now, and when that is.
     fn took(&self) -> (Duration, u32) {
-        let now = Instant::now();
-        let millis = self.stats.millis(now);
-        self.stats.used.store(millis, Relaxed);
-        (now.saturating_duration_since(self.started), millis)
+        let now = Moment::now();
+        self.stats.used.store(now.word(), Relaxed);
+        (now.since(self.started), now.millis())
     }
 }
 
@@ -217,7 +234,40 @@ impl Drop for Ticket {
                 self.stats.judge(FAILED);
             }
         }
-        self.stats.links[self.link].fetch_sub(1, Relaxed);
+        if let Some(pending) = self.stats.links.get(self.link) {
+            pending.fetch_sub(1, Relaxed);
+        }
         self.stats.gate.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_replica_alone_one_call_in_a_millisecond_is_timed_and_every_failure() {
+        let stats = Arc::new(Stats::new(&Options::default()));
+        let enter = |is_alone| stats.enter(0, Moment::now(), is_alone).unwrap();
+        let estimate = || stats.latency.estimate(Moment::now().millis());
+        advance(1000 * MS).await;
+
+        let first = enter(true);
+        advance(5 * MS).await;
+        first.finish(Outcome::Good);
+        assert_eq!(estimate(), 5e6);
+
+        let (second, failing, compared) = (enter(true), enter(true), enter(false));
+        advance(50 * MS).await;
+        second.finish(Outcome::Good);
+        assert!(estimate() < 5e6);
+        compared.finish(Outcome::Good);
+        assert_eq!(estimate(), 5e7);
+        failing.finish(Outcome::Bad);
+        assert_eq!(estimate(), 1e9);
     }
 }

@@ -75,6 +75,7 @@ impl Budget {
     }
 
     /// Counts a call, which is no retry.
+    #[inline]
     pub fn deposit(&self) {
         if self.purse.fetch_add(1, Ordering::Relaxed) + 1 == PURSE {
             self.empty_purse();

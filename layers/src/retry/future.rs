@@ -30,8 +30,10 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
-        // Nothing for a call that is not tried again.
-        next: Option<Next<S, R, P>>,
+        // A copy of the request as it was sent last, with the number of that attempt; nothing for a call that is
+        // not tried again.
+        replay: Option<R>,
+        again: Arc<Again<S, P>>,
         // Of the attempts before, that of the one which got furthest.
         failure: Option<S::Error>,
     }
@@ -54,27 +56,13 @@ pin_project! {
     }
 }
 
-/// What the next attempt is made of.
-struct Next<S, R, P> {
-    /// A copy of the request as it was sent last, with the number of that attempt.
-    replay: R,
-    again: Arc<Again<S, P>>,
-}
-
 impl<S: Service<R>, R, P> RetryFuture<S, R, P> {
-    /// One attempt and no other.
-    pub(super) fn once(attempt: S::Future) -> Self {
+    #[inline]
+    pub(super) fn new(attempt: S::Future, replay: Option<R>, again: Arc<Again<S, P>>) -> Self {
         Self {
             state: State::Called { attempt },
-            next: None,
-            failure: None,
-        }
-    }
-
-    pub(super) fn new(attempt: S::Future, replay: R, again: Arc<Again<S, P>>) -> Self {
-        Self {
-            state: State::Called { attempt },
-            next: Some(Next { replay, again }),
+            replay,
+            again,
             failure: None,
         }
     }
@@ -92,33 +80,38 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let end = match (this.state.as_mut().project(), this.next.as_mut()) {
-                (StateProjection::Called { attempt }, next) => match ready!(attempt.poll(cx)) {
+            let end = match this.state.as_mut().project() {
+                StateProjection::Called { attempt } => match ready!(attempt.poll(cx)) {
                     Ok(response) => Ok(response),
                     Err(error) => {
-                        let wait = next.as_ref().and_then(|next| next.wait(&error));
+                        let wait = this
+                            .replay
+                            .as_ref()
+                            .and_then(|it| this.again.wait(it, &error));
                         let error = furthest(this.failure.take(), error);
-                        if let (Some(wait), Some(next)) = (wait, next) {
+                        if let Some(wait) = wait {
                             *this.failure = Some(error);
-                            this.state.set(next.after(wait));
+                            this.state.set(this.again.after(wait));
                             continue;
                         }
                         Err(error)
                     }
                 },
-                (StateProjection::Waiting { timer, until }, Some(next)) => {
+                StateProjection::Waiting { timer, until } => {
                     ready!(timer.poll(*until, cx));
-                    this.state.set(next.now());
+                    this.state.set(this.again.now());
                     continue;
                 }
-                (StateProjection::Readying { service }, Some(_)) => {
+                StateProjection::Readying { service } => {
                     // A service that fails at once, and a policy that never waits, must not keep the thread.
                     ready!(coop::poll_proceed(cx)).made_progress();
                     match ready!(service.poll_ready(cx)) {
                         Ok(()) => {
-                            let next = this.next.take().expect("matched above");
-                            let (request, rest) = next.into_request();
-                            *this.next = rest;
+                            let replay = this.replay.take();
+                            let mut request = replay.expect("there is an attempt to come");
+                            let number = request.cx().attempt().saturating_add(1);
+                            request.cx_mut().set_attempt(number);
+                            *this.replay = request.replay();
                             let attempt = service.call(request);
                             this.state.set(State::Called { attempt });
                             continue;
@@ -126,21 +119,21 @@ where
                         Err(error) => Err(furthest(this.failure.take(), error)),
                     }
                 }
-                _ => panic!("`RetryFuture` polled after completion"),
+                StateProjection::Done => panic!("`RetryFuture` polled after completion"),
             };
             this.state.set(State::Done);
-            *this.next = None;
+            *this.replay = None;
             return Poll::Ready(end);
         }
     }
 }
 
-impl<S: Clone, R: Replay, P: Policy> Next<S, R, P> {
+impl<S: Clone, P: Policy> Again<S, P> {
     /// How long to wait before the next attempt, if there is one.
-    fn wait(&self, error: &impl AsError) -> Option<Duration> {
+    fn wait(&self, replay: &impl Replay, error: &impl AsError) -> Option<Duration> {
         let error = error.as_error()?;
-        let cx = self.replay.cx();
-        let wait = self.again.policy.retry(cx, error)?;
+        let cx = replay.cx();
+        let wait = self.policy.retry(cx, error)?;
         tracing::debug!(target: "steeple::call", method = %cx.method(), attempt = cx.attempt(), ?wait, %error, "trying again");
         Some(wait)
     }
@@ -158,19 +151,8 @@ impl<S: Clone, R: Replay, P: Policy> Next<S, R, P> {
 
     fn now<F>(&self) -> State<S, F> {
         State::Readying {
-            service: self.again.spare.service(),
+            service: self.spare.service(),
         }
-    }
-
-    /// The request of the next attempt, and what the one after it is made of: nothing, if the request cannot
-    /// be sent once more.
-    fn into_request(self) -> (R, Option<Self>) {
-        let Self { replay, again } = self;
-        let mut request = replay;
-        let number = request.cx().attempt().saturating_add(1);
-        request.cx_mut().set_attempt(number);
-        let rest = request.replay().map(|replay| Self { replay, again });
-        (request, rest)
     }
 }
 

@@ -119,19 +119,14 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: R) -> RetryFuture<S, R, P> {
-        if !self.again.policy.begin(request.cx()) {
-            return RetryFuture::once(self.inner.call(request));
-        }
-        if request.cx().seed() == 0 {
+        let may_repeat = self.again.policy.begin(request.cx());
+        if may_repeat && request.cx().seed() == 0 {
             request.cx_mut().set_seed(fastrand::u64(1..));
         }
-        let replay = request.replay();
-        let attempt = self.inner.call(request);
-        match replay {
-            Some(replay) => RetryFuture::new(attempt, replay, self.again.clone()),
-            None => RetryFuture::once(attempt),
-        }
+        let replay = if may_repeat { request.replay() } else { None };
+        RetryFuture::new(self.inner.call(request), replay, self.again.clone())
     }
 }
 

@@ -189,6 +189,7 @@ impl Default for RetryPolicy {
 }
 
 impl Policy for RetryPolicy {
+    #[inline]
     fn begin(&self, cx: &Context) -> bool {
         if cx.is_one_way() {
             return false;

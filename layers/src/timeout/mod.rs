@@ -155,6 +155,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: R) -> TimeoutFuture<S::Future> {
         let cx = request.cx_mut();
         let now = self.limits.apply(cx);
@@ -170,6 +171,7 @@ where
 
 impl Limits {
     /// Writes the deadline of a call, and returns the time, as old as the call at most.
+    #[inline]
     fn apply(&self, cx: &mut crate::Context) -> Instant {
         let start = cx.start();
         if let (None, Some(default)) = (cx.deadline(), self.default) {
