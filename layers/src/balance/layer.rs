@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::{BalanceFuture, Choice, PeakEwma, Pick, waiting::Waiting};
 use crate::{
     AsError, Carry, Error, Kind,
+    explain::{Explain, Explanation, Role, short_name},
     replicas::{Replica, ReplicaFuture, Replicas, Snapshot, refused},
 };
 
@@ -201,6 +202,17 @@ where
                 BalanceFuture::waiting(waiting, request)
             }
         }
+    }
+}
+
+impl<S, P> Explain for Balance<S, P> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Balance").role(Role::AlwaysReady);
+        part.setting(short_name::<P>());
+        if self.fail_fast {
+            part.setting("fails fast");
+        }
+        self.replicas.explain(out);
     }
 }
 
