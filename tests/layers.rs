@@ -5,10 +5,18 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use steeple::{
-    Body, Channel, Connector, Error, Execution, Kind, Request, Response, RpcService,
+    Body, BoxError, Channel, Client, Connector, Error, Execution, Kind, Request, Response, Router,
+    RpcService,
     conn::Builder,
-    layers::{CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, RetryLayer, TimeoutLayer},
+    layers::{
+        AsyncAuthLayer, AuthLayer, BearerLayer, CatchPanicLayer, CompressionLayer, InheritLayer,
+        LoadShedLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, RetryLayer, TimeoutLayer,
+        TraceLayer, TransformLayer,
+        auth::Token,
+        explain::{Explanation, OpaqueLayer},
+    },
     test::probe,
     transport::mem::MemStream,
     wire::Role,
@@ -99,4 +107,76 @@ async fn the_stacks_of_the_documentation_keep_the_contract() {
     probe(&server.into_inner(), call, Response::default)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_client_tells_what_its_stack_does() {
+    let client = Client::connect_lazy("tcp://127.0.0.1:1,tcp://127.0.0.1:2").unwrap();
+    // They are known once the task of the set has asked for them.
+    while client.service().replicas().endpoints().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        client.explain().to_string(),
+        "\
+1. Log: successes at DEBUG
+2. Timeout: 20s unless the call says; kept by what is inside
+3. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
+4. Balance: PeakEwma
+5. Replicas: 0 of 2 live
+"
+    );
+}
+
+#[tokio::test]
+async fn the_layers_over_messages_and_the_ends_of_stacks_tell_of_themselves_too() {
+    fn same(body: Bytes) -> Result<Bytes, BoxError> {
+        Ok(body)
+    }
+
+    let echo = Router::new().route("Echo", |text: String| text);
+    let server = ServiceBuilder::new()
+        .layer(TraceLayer::new())
+        .layer(AuthLayer::new(|_: &mut Request| Ok(())))
+        .layer(AsyncAuthLayer::new(|request: Request| async {
+            Ok(request)
+        }))
+        .layer(TransformLayer::server(same, same))
+        .service(echo.clone());
+    assert_eq!(
+        Explanation::of(&server).to_string(),
+        "\
+1. Trace
+2. Auth
+3. AsyncAuth
+4. Transform
+5. Router: 1 route
+"
+    );
+    let channel = connect(echo);
+    let client = ServiceBuilder::new()
+        .layer(OpaqueLayer::new(LoadShedLayer::new()))
+        .layer(BearerLayer::new(|| async {
+            Ok::<_, Error>(Token::new("x"))
+        }))
+        .layer(PropagateTraceLayer::new())
+        .layer(CompressionLayer::lz4())
+        .layer(TransformLayer::client(same, same))
+        .service(channel.clone());
+    channel.close();
+    channel.closed().await;
+    assert_eq!(
+        Explanation::of(&client).to_string(),
+        "\
+1. LoadShed
+2. Bearer
+3. PropagateTrace
+4. Compress: Lz4 from 1024 bytes on
+5. Transform
+6. Channel: closed
+warning: LoadShed never refuses a call: what is inside of it, Channel, is always ready
+warning: Compress marks bodies that Transform inside of it replaces: the marks are lost
+warning: nothing limits the time of a call to Channel, unless the caller does
+"
+    );
 }

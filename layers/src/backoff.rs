@@ -37,6 +37,11 @@ impl Backoff {
         }
     }
 
+    /// The first wait.
+    pub fn min(&self) -> Duration {
+        self.min
+    }
+
     /// The longest wait.
     pub fn max(&self) -> Duration {
         self.max

@@ -27,7 +27,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{AsError, Carry, Error, Execution, Kind, Method};
+use crate::{
+    AsError, Carry, Error, Execution, Kind, Method,
+    explain::{Explain, Explanation},
+};
 
 /// Turns a panic into an error of its call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,6 +99,16 @@ where
             },
         };
         CatchPanicFuture { state }
+    }
+}
+
+impl<S: Explain> Explain for CatchPanic<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("CatchPanic");
+        if self.message.is_some() {
+            part.setting("callers are told of the panic");
+        }
+        self.inner.explain(out);
     }
 }
 

@@ -41,7 +41,10 @@ use tokio::sync::Notify;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{AsError, Error, Execution, Kind};
+use crate::{
+    AsError, Error, Execution, Kind,
+    explain::{Explain, Explanation},
+};
 
 /// Refuses calls from a certain moment on, and tells when the others have ended. All clones, and all services they
 /// were put around, drain together, once and for good.
@@ -150,6 +153,16 @@ where
             None => State::Refused,
         };
         DrainFuture { state }
+    }
+}
+
+impl<S: Explain> Explain for Drain<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Drain");
+        if self.calls.are_draining() {
+            part.setting("draining");
+        }
+        self.inner.explain(out);
     }
 }
 

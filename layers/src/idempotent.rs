@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Context, Error, Method};
+use crate::{Context, Error, Method, explain::Part};
 
 /// The methods that are declared to be as good run twice as once. Calls may say so of themselves besides.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,14 @@ impl Idempotent {
     /// Whether a call may run twice.
     pub(crate) fn covers(&self, cx: &Context) -> bool {
         cx.is_idempotent() || self.0.contains(cx.method())
+    }
+
+    /// Names them, if there are any.
+    pub(crate) fn explain(&self, part: &mut Part) {
+        if !self.0.is_empty() {
+            let names: Vec<_> = self.0.iter().map(Method::as_str).collect();
+            part.setting(format_args!("idempotent: {}", names.join(", ")));
+        }
     }
 
     /// Whether a call that failed like this can be made once more without doing anything twice.

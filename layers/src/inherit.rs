@@ -22,7 +22,10 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Carry;
+use crate::{
+    Carry,
+    explain::{Explain, Explanation, Role},
+};
 
 /// The deadline of the handler that is being polled on this thread, if it has one.
 ///
@@ -78,6 +81,13 @@ where
             inner: self.inner.call(request),
             deadline,
         }
+    }
+}
+
+impl<S: Explain> Explain for Inherit<S> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("Inherit").role(Role::Inherits);
+        self.inner.explain(out);
     }
 }
 

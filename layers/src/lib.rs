@@ -18,6 +18,7 @@
 //! | [`balance`] | the replica of each call: the layer and its pickers |
 //! | [`replicas`] | endpoints that are kept connected |
 //! | [`resolve`] | where they are |
+//! | [`explain`] | what a stack does, told by the stack itself, with warnings of known mistakes |
 //!
 //! On that stand the layers:
 //!
@@ -48,6 +49,7 @@ pub mod balance;
 pub mod breaker;
 pub mod catch_panic;
 pub mod drain;
+pub mod explain;
 pub mod fallback;
 pub mod fault;
 pub mod hedge;

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use steeple_layers::explain::{Explain, Explanation};
 use tower::load::Load;
 use tower_service::Service;
 
@@ -152,6 +153,13 @@ impl Load for Channel {
 
     fn load(&self) -> usize {
         self.pending()
+    }
+}
+
+/// The end of a client's stack.
+impl Explain for Channel {
+    fn explain(&self, out: &mut Explanation) {
+        self.peer.tell("Channel", out);
     }
 }
 

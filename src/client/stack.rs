@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use steeple_layers::{
     BalanceLayer, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
     balance::{Balance, PeakEwma},
+    explain::{Explain, Explanation},
     log::Log,
     retry::Retry,
     timeout::Timeout,
@@ -190,6 +191,12 @@ impl Service<Request<Body>> for DefaultStack {
         DefaultFuture {
             answer: self.layers.call(request),
         }
+    }
+}
+
+impl Explain for DefaultStack {
+    fn explain(&self, out: &mut Explanation) {
+        self.layers.explain(out);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The typed front of a stack.
 
+use steeple_layers::explain::{Explain, Explanation};
 use tower_service::Service;
 
 use super::{Answer, Batch, Call, DefaultStack, Payload};
@@ -82,6 +83,27 @@ impl<S, C> Client<S, C> {
     /// The same client with another codec.
     pub fn codec<D: Codec>(self, codec: D) -> Client<S, D> {
         Client::with_codec(self.service, codec)
+    }
+
+    /// What the stack does, from the outside in, with warnings of [known mistakes](steeple_layers::explain).
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), steeple::Error> {
+    /// let client = steeple::Client::connect("tcp://10.0.0.1:7000,tcp://10.0.0.2:7000").await?;
+    /// println!("{}", client.explain());
+    /// // 1. Log: successes at DEBUG
+    /// // 2. Timeout: 20s unless the call says; kept by what is inside
+    /// // 3. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
+    /// // 4. Balance: PeakEwma
+    /// // 5. Replicas: 2 of 2 live
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn explain(&self) -> Explanation
+    where
+        S: Explain,
+    {
+        Explanation::of(&self.service)
     }
 
     /// The service below.

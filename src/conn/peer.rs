@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use steeple_layers::explain::{Explain, Explanation, Role};
 use tokio::time::Instant;
 use tower::load::Load;
 use tower_service::Service;
@@ -211,6 +212,25 @@ impl Peer {
             .status()
             .wait_for(|reached| *reached >= status)
             .await;
+    }
+
+    /// Tells that calls leave here.
+    pub(crate) fn tell(&self, name: &'static str, out: &mut Explanation) {
+        let part = out.part(name).role(Role::AlwaysReady);
+        part.role(Role::Connection).role(Role::OneConnection);
+        if let Some(address) = self.address() {
+            part.setting(address);
+        }
+        if self.is_closed() {
+            part.setting("closed");
+        }
+    }
+}
+
+/// The end of a stack.
+impl Explain for Peer {
+    fn explain(&self, out: &mut Explanation) {
+        self.tell("Peer", out);
     }
 }
 

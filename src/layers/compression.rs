@@ -7,6 +7,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use steeple_layers::explain::{Explain, Explanation, Role};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -128,6 +129,19 @@ where
             inner: self.inner.call(request),
             layer,
         }
+    }
+}
+
+impl<S: Explain> Explain for Compress<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Compress");
+        part.role(Role::MarksBodies).role(Role::ObeysPolicies);
+        let CompressionLayer {
+            compression,
+            min_size,
+        } = self.layer;
+        part.setting(format_args!("{compression:?} from {min_size} bytes on"));
+        self.inner.explain(out);
     }
 }
 

@@ -17,6 +17,9 @@
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
+//! | [`AuthLayer`] | lets in who may call, by metadata, certificate or address | server | outside of what only they may cost |
+//! | [`AsyncAuthLayer`] | the same, by asking somebody | server | likewise |
+//! | [`BearerLayer`] | adds a token to each call, and gets the next one in time | client | inside of retries |
 //! | [`TraceLayer`] | continues the caller's [trace] | server | outside of what is to belong to it |
 //! | [`PropagateTraceLayer`] | tells the server which trace a call belongs to | client | inside of retries: each attempt is a span |
 //! | [`TransformLayer`] | bodies go through functions of yours | both | inside of what looks at bodies |
@@ -29,6 +32,8 @@
 //!
 //! | layer | costs a call |
 //! |---|---|
+//! | [`AuthLayer`], [`AsyncAuthLayer`] | your function |
+//! | [`BearerLayer`] | a lock, and the list of the metadata |
 //! | [`TraceLayer`] | the parsing of a name, a random number, and the map of the extensions |
 //! | [`PropagateTraceLayer`] | a random number, a text of 55 bytes, and the list of the metadata |
 //! | [`TransformLayer`] | your functions |
@@ -75,6 +80,9 @@
 //! # }
 //! ```
 //!
+//! Whether the order is one that does what was meant, a stack tells itself: [`explain`], or
+//! [`Client::explain`](crate::Client::explain).
+//!
 //! # tower's own layers
 //!
 //! They go over the same services. Their errors are boxed, and [`from_tower`] outside of them makes each an
@@ -86,6 +94,7 @@
 //! what they do not use. A layer of it in `ServiceBuilder::layer` limits each service it is put around:
 //! for one limit over all connections of a server, which clone one service, that is the same.
 
+pub mod auth;
 pub mod trace;
 
 #[cfg(any(feature = "lz4", feature = "zstd"))]
@@ -98,7 +107,7 @@ pub use steeple_layers::{
     AdmissionLayer, Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer,
     DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer,
     RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, admission,
-    balance, breaker, catch_panic, drain, fallback, fault, hedge, inherit, log, policies,
+    balance, breaker, catch_panic, drain, explain, fallback, fault, hedge, inherit, log, policies,
     rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -106,6 +115,7 @@ pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 pub use self::compression::{Compress, CompressFuture, CompressionLayer};
 pub use self::{
+    auth::{AsyncAuthLayer, AuthLayer, BearerLayer},
     describe::PeerAndSizes,
     from_tower::from_tower,
     trace::{PropagateTraceLayer, TraceContext, TraceLayer},

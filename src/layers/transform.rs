@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
+use steeple_layers::explain::{Explain, Explanation, Role};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,7 +21,8 @@ use crate::{Body, BoxError, Error, Execution, Kind, Request, Response};
 /// takes off first. So the innermost of the client's is the outermost of the server's.
 ///
 /// Only bodies of requests and of successful answers go through the functions. The name of the method, metadata and
-/// errors, with their texts and details, travel as they are. Where that tells too much, encrypt the connection.
+/// errors, with their texts and details, travel as they are. Where that tells too much, encrypt the connection. The
+/// example `encrypted` has a real cipher.
 ///
 /// A function that fails, fails its call with [`Kind::Invalid`]: a request is then not sent, or not started, and
 /// the handler of an answer has run to its end.
@@ -134,6 +136,13 @@ where
             of_answer: self.layer.of_answer.clone(),
             refused: None,
         }
+    }
+}
+
+impl<S: Explain, Q, A> Explain for Transform<S, Q, A> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("Transform").role(Role::ReplacesBodies);
+        self.inner.explain(out);
     }
 }
 

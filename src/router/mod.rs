@@ -181,6 +181,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use steeple_layers::explain::{Explain, Explanation};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -404,6 +405,17 @@ where
 impl<S> Clone for Router<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+/// The end of a server's stack. The layers on routes are not told.
+impl<S> Explain for Router<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Router");
+        part.count(self.0.names().count(), "route");
+        if self.0.has_fallback() {
+            part.setting("a fallback");
+        }
     }
 }
 

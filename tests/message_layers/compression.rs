@@ -353,3 +353,24 @@ async fn the_layer_keeps_the_contract_of_a_service() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_call_whose_policy_says_so_is_left_alone_in_both_directions() {
+    let service = service_fn(|request: Request| async move {
+        let marked = request.body().compression().is_some();
+        assert_eq!(marked, request.method() == "Marked");
+        Ok::<_, Error>(Response::new(text(4096).into()))
+    });
+    let mut stack = layer(BodyCompression::Lz4).layer(service);
+    for (compression, method) in [
+        (None, "Marked"),
+        (Some(true), "Marked"),
+        (Some(false), "Plain"),
+    ] {
+        let mut request = Request::new(method, text(4096).into());
+        request.cx_mut().set_compression(compression);
+        let answer = stack.call(request).await.unwrap();
+        let marked = answer.body().compression().is_some();
+        assert_eq!(marked, method == "Marked");
+    }
+}

@@ -97,7 +97,10 @@ pub use self::{
     priority::{Alike, Prioritize, Priority},
     stats::Stats,
 };
-use crate::{AsError, Carry, Error};
+use crate::{
+    AsError, Carry, Error,
+    explain::{Explain, Explanation, Role},
+};
 
 /// Lets as many calls run as can, and few others wait. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -205,6 +208,18 @@ impl<S, P> Admission<S, P> {
     /// How it stands, and what it did so far.
     pub fn stats(&self) -> Stats {
         self.gate.stats()
+    }
+}
+
+impl<S: Explain, P> Explain for Admission<S, P> {
+    fn explain(&self, out: &mut Explanation) {
+        let stats = self.stats();
+        let part = out.part("Admission").role(Role::ObeysPolicies);
+        part.setting(format_args!("{} at once, for now", stats.limit));
+        if stats.is_overloaded {
+            part.setting("overloaded");
+        }
+        self.inner.explain(out);
     }
 }
 

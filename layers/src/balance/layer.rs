@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::{BalanceFuture, Choice, PeakEwma, Pick, waiting::Waiting};
 use crate::{
     AsError, Carry, Error, Kind,
+    explain::{Explain, Explanation, Role, short_name},
     replicas::{Admitted, Moment, Replica, ReplicaFuture, Replicas, Snapshot, refused},
 };
 
@@ -206,6 +207,17 @@ where
             Some(Err(error)) => BalanceFuture::failed(error),
             None => BalanceFuture::waiting(Waiting::new(self.clone(), request.cx()), request),
         }
+    }
+}
+
+impl<S, P> Explain for Balance<S, P> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Balance").role(Role::AlwaysReady);
+        part.setting(short_name::<P>());
+        if self.fail_fast {
+            part.setting("fails fast");
+        }
+        self.replicas.explain(out);
     }
 }
 

@@ -46,9 +46,9 @@
 //! [seed](crate::Context::seed), and each attempt takes its own part of it. Whoever repeats a call has to give all
 //! its attempts one seed and count them. Chance comes from `fastrand`, which a test can seed.
 //!
-//! Some things are no pickers but settings of the replicas, since they concern who is there at all: ejection,
-//! slow start, zones and priorities in [`Builder`](crate::replicas::Builder), and
-//! [`Subset`](crate::resolve::Subset).
+//! Some things are no pickers but settings of the replicas, since they concern who is there at all: health checks,
+//! ejection, slow start, zones and tiers in [`Builder`](crate::replicas::Builder), and
+//! [`Subset`](crate::resolve::Subset). Each goes with every picker.
 //!
 //! # Other balancers
 //!

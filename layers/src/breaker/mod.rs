@@ -69,7 +69,10 @@ pub use self::{
     circuit::Circuit, circuits::Circuits, future::BreakerFuture, policy::BreakerPolicy,
     state::State,
 };
-use crate::{AsError, Carry, Error, Method};
+use crate::{
+    AsError, Carry, Error, Method,
+    explain::{Explain, Explanation},
+};
 
 /// Refuses calls while too many fail.
 #[derive(Clone, Debug)]
@@ -178,6 +181,17 @@ where
             Ok(pass) => BreakerFuture::new(self.inner.call(request), pass),
             Err(error) => BreakerFuture::refused(error),
         }
+    }
+}
+
+impl<S: Explain> Explain for Breaker<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Breaker");
+        match &self.watched {
+            Watched::One(circuit) => part.setting(circuit.state()),
+            Watched::Named(circuits, _) => part.count(circuits.all().len(), "circuit"),
+        };
+        self.inner.explain(out);
     }
 }
 

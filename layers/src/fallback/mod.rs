@@ -50,7 +50,11 @@ pub use self::{
     function::{FallbackFuture, Function},
     other::{Other, OtherFuture},
 };
-use crate::{AsError, Context, Error, Kind, Method, idempotent::Idempotent};
+use crate::{
+    AsError, Context, Error, Kind, Method,
+    explain::{Explain, Explanation},
+    idempotent::Idempotent,
+};
 
 /// Answers in place of a service that fails.
 #[derive(Clone, Debug)]
@@ -129,6 +133,13 @@ pub struct Fallback<S, A> {
     inner: S,
     /// Each clone has its own, which keeps the calls of different tasks off each other's cache lines.
     instead: Arc<Instead<A>>,
+}
+
+impl<S: Explain, A> Explain for Fallback<S, A> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("Fallback");
+        self.inner.explain(out);
+    }
 }
 
 impl<A> Instead<A> {

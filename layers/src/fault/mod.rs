@@ -36,7 +36,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::plan::{Fate, Faults, Plan};
-use crate::{AsError, Error, Execution, Kind, Origin, Replay};
+use crate::{
+    AsError, Error, Execution, Kind, Origin, Replay,
+    explain::{Explain, Explanation},
+};
 
 /// Makes some calls go wrong, at random.
 ///
@@ -138,6 +141,26 @@ where
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
         FaultFuture(Box::pin(run(plan, ready, request)))
+    }
+}
+
+impl<S: Explain> Explain for Fault<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let faults = &self.faults;
+        let part = out.part("Fault");
+        let shares = [
+            (faults.delay.0, "delayed"),
+            (faults.fail.0, "failed"),
+            (faults.lose_call, "lost"),
+            (faults.lose_answer, "left without their answers"),
+        ];
+        for (share, what) in shares.into_iter().filter(|(share, _)| *share > 0.0) {
+            part.setting(format_args!("{} % {what}", share * 100.0));
+        }
+        if faults.repeat > 0 {
+            part.setting(format_args!("repeated {} times", faults.repeat));
+        }
+        self.inner.explain(out);
     }
 }
 

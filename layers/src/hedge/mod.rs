@@ -58,7 +58,13 @@ use tower_service::Service;
 
 pub use self::future::HedgeFuture;
 use self::latencies::Latencies;
-use crate::{AsError, Error, Method, Replay, idempotent::Idempotent, retry::Budget, spare::Spare};
+use crate::{
+    AsError, Error, Method, Replay,
+    explain::{Explain, Explanation, Role},
+    idempotent::Idempotent,
+    retry::Budget,
+    spare::Spare,
+};
 
 /// Makes slow calls once more, while they run.
 ///
@@ -189,6 +195,22 @@ impl<S: Clone> Hedge<S> {
             inner,
             again: Arc::new(Again { spare, settings }),
         }
+    }
+}
+
+impl<S: Explain> Explain for Hedge<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let settings = &self.again.settings;
+        let part = out.part("Hedge");
+        part.role(Role::Hedges).role(Role::ObeysPolicies);
+        match &settings.delay {
+            Delay::Fixed(delay) => part.setting(format_args!("after {delay:?}")),
+            learned => part.setting(format_args!("by latency, now after {:?}", learned.now())),
+        };
+        part.count(settings.hedges as usize, "hedge");
+        part.setting(&settings.budget);
+        settings.idempotent.explain(part);
+        self.inner.explain(out);
     }
 }
 

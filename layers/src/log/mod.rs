@@ -33,7 +33,10 @@ use tracing::level_filters::LevelFilter;
 
 pub use self::future::LogFuture;
 use self::{future::Entry, levels::Levels};
-use crate::{AsError, Carry, Error, Kind};
+use crate::{
+    AsError, Carry, Error, Kind,
+    explain::{Explain, Explanation},
+};
 
 /// Writes a line for every call.
 #[derive(Clone, Debug, Default)]
@@ -146,5 +149,16 @@ where
         let entry =
             wanted.then(|| Entry::new::<_, S::Response>(&mut request, self.levels, &self.describe));
         LogFuture::new(self.inner.call(request), entry)
+    }
+}
+
+impl<S: Explain, D> Explain for Log<S, D> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Log");
+        match self.levels.success() {
+            Some(level) => part.setting(format_args!("successes at {level}")),
+            None => part.setting("no successes"),
+        };
+        self.inner.explain(out);
     }
 }

@@ -63,7 +63,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::{policy::MethodPolicy, table::MethodPolicies};
-use crate::Carry;
+use crate::{
+    Carry,
+    explain::{Explain, Explanation, Role},
+};
 
 /// Writes what holds for its method into every call. All clones, and all services they were put around, have the
 /// same policies.
@@ -136,6 +139,15 @@ where
             policies.policy(cx.method().as_str()).apply(cx);
         }
         self.inner.call(request)
+    }
+}
+
+impl<S: Explain> Explain for Policies<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let count = self.policies.arc_swap().load().len();
+        let part = out.part("Policies").role(Role::Policies);
+        part.count(count, "pattern");
+        self.inner.explain(out);
     }
 }
 

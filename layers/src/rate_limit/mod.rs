@@ -64,7 +64,10 @@ use tower_service::Service;
 
 use self::ticket::{Limiter, Settings};
 pub use self::{future::RateLimitFuture, rate::Rate};
-use crate::{AsError, Carry, Error};
+use crate::{
+    AsError, Carry, Error,
+    explain::{Explain, Explanation},
+};
 
 /// Lets calls pass at a rate. Clones share it.
 pub struct RateLimitLayer<B = Together, K = ()> {
@@ -202,6 +205,14 @@ where
             Ok(Some(ticket)) => RateLimitFuture::waiting(ticket, self.inner.clone(), request),
             Err(error) => RateLimitFuture::refused(error),
         }
+    }
+}
+
+impl<S: Explain, B, K> Explain for RateLimit<S, B, K> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("RateLimit");
+        part.setting(self.limiter.rate());
+        self.inner.explain(out);
     }
 }
 

@@ -138,6 +138,12 @@ impl<K: Hash + Eq + Clone> Drop for Ticket<K> {
     }
 }
 
+impl<K> Limiter<K> {
+    pub(super) fn rate(&self) -> Rate {
+        self.settings.rate
+    }
+}
+
 impl<K> fmt::Debug for Limiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")

@@ -12,12 +12,16 @@ use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
 use super::{
-    Builder, Changes, Replica, Status,
+    Builder, Changes, Replica, State, Status,
     shared::{Shared, Wish},
     snapshot::Snapshot,
     table::unreachable,
 };
-use crate::{BoxError, Error, Kind, Lifecycle, resolve::Resolver};
+use crate::{
+    BoxError, Error, Kind, Lifecycle,
+    explain::{Explain, Explanation, Role},
+    resolve::Resolver,
+};
 
 /// A set of endpoints that are kept connected, whether or not calls flow. A cheap `Clone`.
 ///
@@ -235,6 +239,27 @@ impl<S> Clone for Replicas<S> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
+        }
+    }
+}
+
+/// The end of a client's stack. The layers on each replica are not told.
+impl<S> Explain for Replicas<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let endpoints = self.endpoints();
+        let live = endpoints.iter().filter(|one| one.state() == State::Live);
+        let (live, all) = (live.count(), endpoints.len());
+        let options = &self.shared().options;
+        let part = out.part("Replicas");
+        part.role(Role::AlwaysReady).role(Role::Connection);
+        part.setting(format_args!("{live} of {all} live"));
+        if options.connections > 1 {
+            part.setting(format_args!("{} connections to each", options.connections));
+        } else if all == 1 {
+            part.role(Role::OneConnection);
+        }
+        if let Some(zone) = &options.zone {
+            part.setting(format_args!("zone {zone} first"));
         }
     }
 }

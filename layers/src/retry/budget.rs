@@ -1,8 +1,11 @@
 //! How many retries all callers may make together.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -117,6 +120,14 @@ impl Clone for Budget {
             shared: self.shared.clone(),
             purse: AtomicU32::new(0),
         }
+    }
+}
+
+/// What is set of it, in words.
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (percent, free) = (self.shared.percent, self.shared.per_second);
+        write!(f, "a budget of {percent} % of calls and {free} a second")
     }
 }
 

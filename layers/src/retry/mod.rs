@@ -49,7 +49,11 @@ pub use self::{
     future::RetryFuture,
     policy::{Policy, RetryPolicy},
 };
-use crate::{AsError, Error, Replay, spare::Spare};
+use crate::{
+    AsError, Error, Replay,
+    explain::{Explain, Explanation, Role},
+    spare::Spare,
+};
 
 /// Repeats failed calls as its policy says.
 #[derive(Clone, Debug)]
@@ -101,6 +105,15 @@ impl<S: Clone, P> Retry<S, P> {
             inner,
             again: Arc::new(Again { spare, policy }),
         }
+    }
+}
+
+impl<S: Explain, P: Policy> Explain for Retry<S, P> {
+    fn explain(&self, out: &mut Explanation) {
+        let part = out.part("Retry");
+        part.role(Role::Repeats).role(Role::ObeysPolicies);
+        self.again.policy.explain(part);
+        self.inner.explain(out);
     }
 }
 

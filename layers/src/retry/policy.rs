@@ -5,7 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Budget;
-use crate::{Backoff, Context, Error, Execution, Kind, Method, Origin, idempotent::Idempotent};
+use crate::{
+    Backoff, Context, Error, Execution, Kind, Method, Origin,
+    explain::{Part, short_name},
+    idempotent::Idempotent,
+};
 
 /// A rule by which calls are tried again.
 ///
@@ -39,6 +43,12 @@ pub trait Policy {
     /// An attempt has failed, whose number is [`cx.attempt()`](Context::attempt): how long to wait before the
     /// next one, or `None` to let the call fail.
     fn retry(&self, cx: &Context, error: &Error) -> Option<Duration>;
+
+    /// Says what is set of it, where a stack is [explained](crate::explain). Unless it says something, it is the
+    /// name of its type.
+    fn explain(&self, part: &mut Part) {
+        part.setting(short_name::<Self>());
+    }
 }
 
 /// Tries again what is safe and useful.
@@ -208,6 +218,20 @@ impl Policy for RetryPolicy {
             && self.has_time(cx, wait)
             && self.pays(error);
         tries.then_some(wait)
+    }
+
+    fn explain(&self, part: &mut Part) {
+        let (min, max) = (self.backoff.min(), self.backoff.max());
+        match self.until_deadline {
+            true => part.setting("until the deadline"),
+            false => part.count(self.attempts.max(1) as usize, "attempt"),
+        };
+        part.setting(format_args!("waits of {min:?} to {max:?}"));
+        match &self.budget {
+            Some(budget) => part.setting(budget),
+            None => part.setting("no budget"),
+        };
+        self.idempotent.explain(part);
     }
 }
 

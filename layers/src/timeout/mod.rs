@@ -47,7 +47,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::TimeoutFuture;
-use crate::{AsError, Carry, Error, inherit};
+use crate::{
+    AsError, Carry, Error,
+    explain::{Explain, Explanation, Role},
+    inherit,
+};
 
 /// Gives calls a deadline, and ends those that pass it.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +170,30 @@ where
                 TimeoutFuture::new(self.inner.call(request), guarded, now)
             }
         }
+    }
+}
+
+impl<S: Explain> Explain for Timeout<S> {
+    fn explain(&self, out: &mut Explanation) {
+        let limits = &self.limits;
+        let part = out.part("Timeout").role(Role::ObeysPolicies);
+        if let Some(default) = limits.default {
+            part.setting(format_args!("{default:?} unless the call says"));
+        }
+        if let Some(cap) = limits.cap {
+            part.setting(format_args!("{cap:?} at most"));
+        }
+        if let Some(attempt) = limits.attempt {
+            part.setting(format_args!("{attempt:?} for each attempt"));
+        }
+        if limits.kept_below {
+            part.setting("kept by what is inside");
+        }
+        part.role(match limits.attempt {
+            Some(_) => Role::AttemptTime,
+            None => Role::CallTime,
+        });
+        self.inner.explain(out);
     }
 }
 

@@ -4,6 +4,7 @@ mod breaker;
 mod catch_panic;
 mod contract;
 mod drain;
+mod explain;
 mod fallback;
 mod fault;
 mod hedge;

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use steeple_layers::explain::{Explain, Explanation};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -118,6 +119,13 @@ where
             span.write_to(request.metadata_mut());
         }
         self.inner.call(request)
+    }
+}
+
+impl<S: Explain> Explain for PropagateTrace<S> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("PropagateTrace");
+        self.inner.explain(out);
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use steeple_layers::explain::{Explain, Explanation};
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Span, field};
@@ -103,6 +104,13 @@ where
             context,
             span,
         }
+    }
+}
+
+impl<S: Explain> Explain for Trace<S> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("Trace");
+        self.inner.explain(out);
     }
 }
 
