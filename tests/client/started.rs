@@ -156,10 +156,10 @@ fn a_call_whose_runtime_ends_before_it_ran_ends_too() {
         builder.enable_time().build().unwrap()
     };
     let first = runtime();
-    let call = first.block_on(async {
-        let (mut client, _server) = connect(Options::new(), Probe::default().service());
-        client.call::<()>("never", "").start().unwrap()
-    });
+    let entered = first.enter();
+    let (mut client, _server) = connect(Options::new(), Probe::default().service());
+    let call = client.call::<()>("never", "").start().unwrap();
+    drop(entered);
     drop(first);
     let error = runtime().block_on(call).unwrap_err();
     assert_eq!(error.execution(), Execution::NotSent);
