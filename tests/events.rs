@@ -173,6 +173,7 @@ async fn what_happens_is_told_under_its_target() {
     expect(Level::INFO, events::SERVER, &["Draining"]);
     expect(Level::INFO, events::SERVER, &["Closed"]);
 
+    // A filter that silences `steeple` silences all of them.
     let seen = SEEN.lock().unwrap();
     let targets = [
         events::CALL,
@@ -184,6 +185,7 @@ async fn what_happens_is_told_under_its_target() {
         events::TRANSPORT,
         events::WIRE,
     ];
+    assert!(targets.iter().all(|target| target.starts_with("steeple::")));
     for line in seen.iter() {
         assert!(targets.contains(&line.split(' ').nth(1).unwrap()), "{line}");
         assert!(!line.contains("secret"), "{line}");

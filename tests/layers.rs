@@ -11,9 +11,9 @@ use steeple::{
     RpcService,
     conn::Builder,
     layers::{
-        AsyncAuthLayer, AuthLayer, BearerLayer, CatchPanicLayer, CompressionLayer, InheritLayer,
-        LoadShedLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, RetryLayer, TimeoutLayer,
-        TraceLayer, TransformLayer,
+        AsyncAuthLayer, AuthLayer, BearerLayer, CatchPanicLayer, CompressionLayer, FaultLayer,
+        InheritLayer, LoadShedLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, RetryLayer,
+        TimeoutLayer, TraceLayer, TransformLayer,
         auth::Token,
         explain::{Explanation, OpaqueLayer},
     },
@@ -87,6 +87,23 @@ async fn a_call_made_in_a_handler_has_what_its_caller_has_left() {
         .parse()
         .unwrap();
     assert!((3990..=4000).contains(&left), "{left} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_ends_a_connection_with_all_that_is_under_way_there() {
+    let hang = service_fn(|_: Request| std::future::pending::<Result<Response, Error>>());
+    let mut channel = connect(hang);
+    let other = channel.call(request("Hang"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (closed, fault) = (channel.clone(), FaultLayer::new(1));
+    let mut client = fault
+        .disconnect(1.0, move || closed.close())
+        .layer(channel.clone());
+    let error = client.call(request("Hang")).await.unwrap_err();
+    assert_eq!(error.execution(), Execution::NotSent);
+    let error = other.await.unwrap_err();
+    assert_eq!(error.execution(), Execution::MaybeExecuted);
+    assert!(channel.is_closed());
 }
 
 #[tokio::test(start_paused = true)]

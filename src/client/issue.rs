@@ -23,29 +23,36 @@ pub(super) fn poll_once(
     }
 }
 
-/// Runs a call to its end and gives its answer to `deliver`; an error, if it panics or is dropped before.
-pub(super) async fn hand_over<F: FnOnce(CallResult)>(call: Ongoing, deliver: F) {
-    struct Promise<F: FnOnce(CallResult)>(Option<F>);
-
-    impl<F: FnOnce(CallResult)> Promise<F> {
-        fn keep(&mut self, answer: CallResult) {
-            if let Some(deliver) = self.0.take() {
-                deliver(answer);
-            }
-        }
-    }
-
-    impl<F: FnOnce(CallResult)> Drop for Promise<F> {
-        fn drop(&mut self) {
-            let error = match std::thread::panicking() {
-                true => Error::new(Kind::Internal, "the client's service panicked"),
-                false => Error::new(Kind::Cancelled, "the task of the call was dropped"),
-            };
-            self.keep(Err(error.with_execution(Execution::MaybeExecuted)));
-        }
-    }
-
+/// Runs a call to its end and gives its answer to `deliver`; an error, if it panics or is dropped before, even if it
+/// was never polled.
+pub(super) fn hand_over<F: FnOnce(CallResult)>(
+    call: Ongoing,
+    deliver: F,
+) -> impl Future<Output = ()> {
     let mut promise = Promise(Some(deliver));
-    let answer = call.await;
-    promise.keep(answer);
+    async move {
+        let answer = call.await;
+        promise.keep(answer);
+    }
+}
+
+/// To tell somebody, come what may.
+struct Promise<F: FnOnce(CallResult)>(Option<F>);
+
+impl<F: FnOnce(CallResult)> Promise<F> {
+    fn keep(&mut self, answer: CallResult) {
+        if let Some(deliver) = self.0.take() {
+            deliver(answer);
+        }
+    }
+}
+
+impl<F: FnOnce(CallResult)> Drop for Promise<F> {
+    fn drop(&mut self) {
+        let error = match std::thread::panicking() {
+            true => Error::new(Kind::Internal, "the client's service panicked"),
+            false => Error::new(Kind::Cancelled, "the task of the call was dropped"),
+        };
+        self.keep(Err(error.with_execution(Execution::MaybeExecuted)));
+    }
 }

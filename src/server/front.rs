@@ -1,7 +1,6 @@
-//! One listener of a server: it accepts, and gives each client a connection with a service of its own.
+//! One listener of a server: it accepts as long as the server serves, and hands each client to the house.
 
 use std::{
-    fmt::{self, Display},
     future::{Future, poll_fn},
     io,
     pin::pin,
@@ -19,28 +18,16 @@ use tower_service::Service;
 
 use super::{
     accepted::Accepted,
-    ages::Ages,
-    handle::{Phase, ServerHandle, Wish},
-    registry::Registry,
+    handle::{Phase, Wish},
+    house::{House, STOPS, draining},
 };
 use crate::{
-    Address, BoxError, Error, Options,
-    conn::{Builder, Excess, RpcService},
+    Address, Error,
+    conn::{Excess, RpcService},
     events,
-    transport::{Io, Listener, Open, Opened, Refused},
-    wire::{Reason, Role, Wire},
+    transport::Listener,
+    wire::{Reason, Wire},
 };
-
-/// What all listeners of a server do alike. Each has a clone.
-#[derive(Clone, Debug)]
-pub(super) struct House<M, W> {
-    pub(super) make: M,
-    pub(super) wire: W,
-    pub(super) options: Options,
-    pub(super) ages: Ages,
-    pub(super) slots: Option<Slots>,
-    pub(super) handle: ServerHandle,
-}
 
 /// How many connections there may be, and what happens to others.
 #[derive(Clone, Debug)]
@@ -81,9 +68,6 @@ enum Over {
 /// How long accepting pauses after an error. Most are about a lack of something, such as file descriptors,
 /// that only time and ending connections give back.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a client that is refused has to become ready to be told so.
-const REFUSAL: Duration = Duration::from_secs(1);
 
 /// Clients that are being told that they are not wanted. Each takes up to two seconds; further ones are dropped
 /// without a word, so that a flood of them costs no more than this.
@@ -241,168 +225,6 @@ where
     }
 }
 
-/// What a client is told that comes too late.
-const STOPS: &str = "the server stops";
-
-impl<M, W, S> House<M, W>
-where
-    M: Service<Accepted, Response = S, Error: Into<Error>, Future: Send> + Send + 'static,
-    S: RpcService + Send + 'static,
-    W: Wire + Clone,
-{
-    /// Does what is to be done with a stream before its first frame, and then serves it.
-    async fn connection<O: Open>(
-        self,
-        stream: O,
-        address: Address,
-        listener: Address,
-        mut phase: watch::Receiver<Phase>,
-        wishes: watch::Receiver<Wish>,
-    ) {
-        let within = self.options.handshake_timeout;
-        let opened = tokio::select! {
-            biased;
-            opened = open(stream, address.clone(), within) => opened,
-            // Nothing was said on it that could be answered.
-            () = draining(&mut phase) => Err(STOPS.into()),
-        };
-        match opened {
-            Ok(opened) => self.served(opened, listener, phase, wishes).await,
-            Err(error) => match error.downcast::<Refused>() {
-                Ok(refused) => {
-                    let text = refused.to_string();
-                    let refusal = self.refuse(refused.into_io(), address, Reason::Refused, text);
-                    refusal.await;
-                }
-                Err(error) => self.refused(&address, &Chain(&*error)),
-            },
-        }
-    }
-
-    /// Makes the service of a client, and serves it until it leaves.
-    async fn served<I: Io>(
-        mut self,
-        opened: Opened<I>,
-        listener: Address,
-        mut phase: watch::Receiver<Phase>,
-        wishes: watch::Receiver<Wish>,
-    ) {
-        let Opened {
-            io,
-            address,
-            extensions,
-            ..
-        } = opened;
-        let builder = self.builder(&address).extensions(extensions.clone());
-        let prepared = builder.prepare(io);
-        let peer = prepared.peer().clone();
-        let accepted = Accepted {
-            peer: peer.clone(),
-            address: address.clone(),
-            listener,
-            extensions,
-        };
-        let within = self.options.handshake_timeout;
-        let made = tokio::select! {
-            biased;
-            () = draining(&mut phase) => Err((Reason::Shutdown, STOPS.to_owned())),
-            made = tokio::time::timeout(within, made(&mut self.make, accepted)) => match made {
-                Ok(Ok(service)) => Ok(service),
-                Ok(Err(error)) => Err((Reason::Refused, error.to_string())),
-                Err(_) => Err((Reason::Timeout, "making the service took longer than handshake_timeout".into())),
-            },
-        };
-        let service = match made {
-            Ok(service) => service,
-            Err((reason, text)) => {
-                self.refused(&address, &text);
-                // It always fails, with the text.
-                drop(prepared.refuse(reason, text).await);
-                return;
-            }
-        };
-        let connection = prepared.serve(service);
-        let entry = Registry::enter(self.handle.registry(), peer.clone(), wishes);
-        let drains = |reason| {
-            tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
-        };
-        if let Err(error) = self.ages.live(pin!(connection), &peer, drains).await {
-            tracing::debug!(target: events::SERVER, %address, %error, "a connection was lost");
-        }
-        drop(entry);
-    }
-}
-
-impl<M, W: Wire + Clone> House<M, W> {
-    /// Tells a client that it is not wanted, and why.
-    fn refuse<O: Open>(
-        &self,
-        stream: O,
-        address: Address,
-        reason: Reason,
-        text: String,
-    ) -> impl Future<Output = ()> + Send + use<O, M, W> {
-        self.refused(&address, &text);
-        let builder = self.builder(&address);
-        async move {
-            if let Ok(opened) = open(stream, address, REFUSAL).await {
-                // It always fails, with the text.
-                drop(builder.refuse(opened.io, reason, text).await);
-            }
-        }
-    }
-
-    fn refused(&self, address: &Address, reason: &dyn Display) {
-        self.handle.registry().refused();
-        tracing::warn!(target: events::SERVER, %address, reason = %reason, "a connection was refused");
-    }
-
-    fn builder(&self, address: &Address) -> Builder<W> {
-        Builder::new(Role::Acceptor)
-            .wire(self.wire.clone())
-            .options(self.options.clone())
-            .address(address.clone())
-    }
-}
-
-/// An error with its causes, for a line in a log.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut error = self.0;
-        while let Some(source) = error.source() {
-            write!(f, ": {source}")?;
-            error = source;
-        }
-        Ok(())
-    }
-}
-
-/// Does what is to be done before the first frame.
-async fn open<O: Open>(
-    stream: O,
-    address: Address,
-    within: Duration,
-) -> Result<Opened<O::Io>, BoxError> {
-    match tokio::time::timeout(within, stream.open(address, None)).await {
-        Ok(opened) => opened,
-        Err(_) => Err(format!("it was not ready for a first frame within {within:?}").into()),
-    }
-}
-
-async fn made<M, S>(make: &mut M, accepted: Accepted) -> Result<S, Error>
-where
-    M: Service<Accepted, Response = S, Error: Into<Error>>,
-{
-    let made = async {
-        poll_fn(|cx| make.poll_ready(cx)).await?;
-        make.call(accepted).await
-    };
-    made.await.map_err(Into::into)
-}
-
 async fn accept<L: Listener>(
     listener: &mut L,
     paused_until: Instant,
@@ -414,11 +236,6 @@ async fn accept<L: Listener>(
 async fn acquire(free: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
     // It is never closed.
     free?.acquire_owned().await.ok()
-}
-
-async fn draining(phase: &mut watch::Receiver<Phase>) {
-    // A server that was dropped has no phase, and nobody waits for it.
-    let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
 }
 
 /// What is ready now.

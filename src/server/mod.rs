@@ -99,6 +99,7 @@ mod accepted;
 mod ages;
 mod front;
 mod handle;
+mod house;
 mod listeners;
 mod registry;
 mod serve;

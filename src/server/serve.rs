@@ -12,8 +12,9 @@ use tower_service::Service;
 use super::{
     Accepted, Phase, Server, ServerHandle, Stopped,
     accepted::{Clones, assert_serves},
-    front::{Front, House},
+    front::Front,
     handle::Wish,
+    house::House,
     stack::stack,
 };
 use crate::{Error, conn::RpcService, transport::Listener, wire::Wire};

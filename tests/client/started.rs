@@ -93,6 +93,24 @@ async fn what_was_not_sent_when_it_is_cancelled_never_is() {
     let _kept = client.call::<()>("c", "").start().unwrap();
     settle().await;
     server.expect_request("c").await;
+    let error = soon(call).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Cancelled);
+}
+
+#[test]
+fn a_call_whose_runtime_ends_before_it_ran_ends_too() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    };
+    let first = runtime();
+    let entered = first.enter();
+    let (mut client, _server) = connect(Options::new(), Probe::default().service());
+    let call = client.call::<()>("never", "").start().unwrap();
+    drop(entered);
+    drop(first);
+    let error = runtime().block_on(call).unwrap_err();
+    assert_eq!(error.kind(), Kind::Cancelled);
 }
 
 #[tokio::test(start_paused = true)]

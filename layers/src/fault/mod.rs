@@ -1,8 +1,8 @@
 //! Calls that fail on purpose.
 //!
-//! [`FaultLayer`] is for tests and for exercises in production: it delays calls, fails them, loses them or
-//! their answers, and runs idempotent ones more than once, to find those that are not. What happens to which
-//! call follows from a seed, as long as the calls come in the same order.
+//! [`FaultLayer`] is for tests and for exercises in production: it delays calls, fails them, loses them, their
+//! answers or their connection, and runs idempotent ones more than once, to find those that are not. What happens
+//! to which call follows from a seed, as long as the calls come in the same order.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,7 +48,12 @@ use crate::{
 pub struct FaultLayer {
     faults: Faults,
     rng: Arc<Mutex<Rng>>,
+    close: Close,
 }
+
+/// What ends a connection, if there is such a thing.
+#[derive(Clone, Default)]
+struct Close(Option<Arc<dyn Fn() + Send + Sync>>);
 
 impl FaultLayer {
     /// No faults yet; those that are added follow from this seed.
@@ -56,6 +61,7 @@ impl FaultLayer {
         Self {
             faults: Faults::default(),
             rng: Arc::new(Mutex::new(Rng::with_seed(seed))),
+            close: Close::default(),
         }
     }
 
@@ -88,6 +94,26 @@ impl FaultLayer {
         self
     }
 
+    /// Ends the connection below by `close` when this share of the calls has been made, each of which fails with all
+    /// others that are under way there. A layer knows no connection, so this is for one over a connection of its own:
+    ///
+    /// ```
+    /// use steeple_layers::{FaultLayer, Lifecycle, fault::Fault};
+    /// use tower_layer::Layer;
+    ///
+    /// /// What `Replicas::builder(…).layer(…)` puts on each replica.
+    /// fn brittle<C: Lifecycle + Clone>(connection: C) -> Fault<C> {
+    ///     let closed = connection.clone();
+    ///     FaultLayer::new(42).disconnect(0.001, move || closed.close()).layer(connection)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn disconnect(mut self, share: f64, close: impl Fn() + Send + Sync + 'static) -> Self {
+        self.faults.disconnect = share;
+        self.close = Close(Some(Arc::new(close)));
+        self
+    }
+
     /// Makes every idempotent call that succeeds this many times more, one after another; its answer is the
     /// last one.
     #[must_use]
@@ -105,6 +131,7 @@ impl<S> Layer<S> for FaultLayer {
             inner,
             faults: self.faults,
             rng: self.rng.clone(),
+            close: self.close.clone(),
         }
     }
 }
@@ -115,6 +142,7 @@ pub struct Fault<S> {
     inner: S,
     faults: Faults,
     rng: Arc<Mutex<Rng>>,
+    close: Close,
 }
 
 impl<S, R> Service<R> for Fault<S>
@@ -140,7 +168,8 @@ where
         };
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        FaultFuture(Box::pin(run(plan, ready, request)))
+        let close = self.close.clone();
+        FaultFuture(Box::pin(run(plan, ready, request, close)))
     }
 }
 
@@ -183,7 +212,12 @@ impl<T, E> fmt::Debug for FaultFuture<T, E> {
 }
 
 /// Makes a call, by a service that is ready, as was planned for it.
-async fn run<S, R>(plan: Plan, mut service: S, mut request: R) -> Result<S::Response, S::Error>
+async fn run<S, R>(
+    plan: Plan,
+    mut service: S,
+    mut request: R,
+    close: Close,
+) -> Result<S::Response, S::Error>
 where
     R: Replay,
     S: Service<R>,
@@ -193,7 +227,7 @@ where
         sleep(plan.delay).await;
     }
     match plan.fate {
-        Fate::Answer | Fate::LoseAnswer => {}
+        Fate::Answer | Fate::Disconnect | Fate::LoseAnswer => {}
         Fate::Fail(error) => return Err(error().into()),
         Fate::LoseCall => {
             drop(service);
@@ -205,10 +239,20 @@ where
         service.call(mem::replace(&mut request, copy)).await?;
         poll_fn(|cx| service.poll_ready(cx)).await?;
     }
-    let response = service.call(request).await?;
+    let answer = service.call(request);
+    if let (Fate::Disconnect, Some(close)) = (plan.fate, close.0) {
+        close();
+    }
+    let response = answer.await?;
     match plan.fate {
         Fate::LoseAnswer => Err(lost().into()),
         _ => Ok(response),
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Close").field(&self.0.is_some()).finish()
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Faults {
     pub(super) fail: (f64, fn() -> Error),
     pub(super) lose_call: f64,
     pub(super) lose_answer: f64,
+    pub(super) disconnect: f64,
     pub(super) repeat: u32,
 }
 
@@ -27,6 +28,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
     Answer,
+    Disconnect,
     Fail(fn() -> Error),
     LoseAnswer,
     LoseCall,
@@ -41,17 +43,14 @@ impl Faults {
             true => self.delay.1,
             false => Duration::ZERO,
         };
-        let (fails, loses_call, loses_answer) = (
-            happens(self.fail.0),
-            happens(self.lose_call),
-            happens(self.lose_answer),
-        );
-        let fate = match (fails, loses_call, loses_answer) {
-            (true, ..) => Fate::Fail(self.fail.1),
-            (_, true, _) => Fate::LoseCall,
-            (.., true) => Fate::LoseAnswer,
-            _ => Fate::Answer,
-        };
+        let fates = [
+            (happens(self.fail.0), Fate::Fail(self.fail.1)),
+            (happens(self.lose_call), Fate::LoseCall),
+            (happens(self.lose_answer), Fate::LoseAnswer),
+            (happens(self.disconnect), Fate::Disconnect),
+        ];
+        let first = fates.into_iter().find(|(happens, _)| *happens);
+        let fate = first.map_or(Fate::Answer, |(_, fate)| fate);
         Plan {
             delay,
             fate,
@@ -67,6 +66,7 @@ impl Default for Faults {
             fail: (0.0, || Error::new(Kind::Internal, "on purpose")),
             lose_call: 0.0,
             lose_answer: 0.0,
+            disconnect: 0.0,
             repeat: 0,
         }
     }
