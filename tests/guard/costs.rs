@@ -34,8 +34,8 @@ const FIGURES: [(&str, f64); 9] = [
     (INSTRUCTIONS, 0.05),
 ];
 
-/// What any figure may rise by, per call.
-const SLACK: f64 = 0.01;
+/// What any figure may rise by, per call: the table has three digits.
+const SLACK: f64 = 0.002;
 
 /// The variable that has the table written anew.
 const BLESS: &str = "BLESS";
@@ -161,9 +161,9 @@ mod tests {
     fn a_figure_that_rose_says_from_what_to_what_and_its_limit() {
         assert_eq!(
             risen(&costs(3.4), &costs(2.1)),
-            ["allocations per call of `the paved road` rose from 2.100 to 3.400: limit 2.152"]
+            ["allocations per call of `the paved road` rose from 2.100 to 3.400: limit 2.144"]
         );
-        assert!(risen(&costs(2.15), &costs(2.1)).is_empty());
+        assert!(risen(&costs(2.14), &costs(2.1)).is_empty());
         assert!(risen(&costs(1.0), &costs(2.1)).is_empty());
     }
 

@@ -8,9 +8,10 @@ use super::machine;
 use super::report::{Figures, Report, Row, Spread};
 use crate::cli::Cli;
 use crate::peers::Subject;
+use crate::peers::settings::SETTINGS;
 use crate::workload::{Shape, Workload};
 
-/// Ratios are against this peer.
+/// Ratios are against this peer, and those of settings against the defaults.
 const BASELINE: Subject = Subject::Raw;
 const OPEN: &str = "–";
 
@@ -28,10 +29,12 @@ pub(super) fn progress(row: &Row) -> String {
     )
 }
 
+const RATIO: &str = "÷ raw";
+
 const COLUMNS: [&str; 11] = [
     "calls/s",
     "min – max",
-    "÷ raw",
+    RATIO,
     "p50 µs",
     "p99 µs",
     "p99.9 µs",
@@ -103,7 +106,11 @@ fn overview(cli: &Cli, report: &Report) -> Option<String> {
 fn table(cli: &Cli, report: &Report, variants: &[Workload]) -> String {
     let extra = report.extra(variants);
     let names = ["peer"].into_iter().chain(COLUMNS).chain(extra.clone());
-    let mut lines = vec![names.map(str::to_owned).collect::<Vec<_>>()];
+    let named = |name: &str| match name {
+        RATIO => format!("÷ {}", baseline(&variants[0])),
+        _ => name.to_owned(),
+    };
+    let mut lines = vec![names.map(named).collect::<Vec<_>>()];
     for workload in variants {
         let entrants = Entrant::of(cli, workload).into_iter();
         lines.extend(entrants.map(|entrant| line(report, entrant, workload, &extra)));
@@ -147,7 +154,7 @@ fn line(
         (client, server) => format!("{client}, {server}"),
     };
     let rate = |peer| report.spread(peer, &name, |figures| figures.calls_per_s);
-    let (calls, baseline) = (rate(peer), rate(BASELINE.name()));
+    let (calls, baseline) = (rate(peer), rate(baseline(workload)));
     let mut cells = vec![
         match workload.variant {
             Some(variant) => format!("{peer}, {variant}"),
@@ -175,6 +182,14 @@ fn line(
     let of_extra = |name: &&'static str| median(&|f| f.extra.get(name).copied(), tenths);
     cells.extend(extra.iter().map(of_extra));
     cells
+}
+
+/// Whom the others are compared with.
+fn baseline(workload: &Workload) -> &'static str {
+    match workload.shape {
+        Shape::Settings => SETTINGS[0].name,
+        _ => BASELINE.name(),
+    }
 }
 
 fn shown(text: Option<String>) -> String {

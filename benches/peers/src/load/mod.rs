@@ -11,14 +11,23 @@ pub(crate) mod stack;
 mod typed;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::bytes::Bytes;
+use tokio::time::sleep;
 
 use crate::Error;
 use crate::harness::probe::{Phase, Probe};
 use crate::harness::runtime::or_exit;
 use crate::peers::{Caller, Peer};
 use crate::workload::{Shape, Workload};
+
+/// Callers that begin at once. A burst of more is not what the workloads are about, and would be refused by those whose
+/// queues have a bound.
+const TOGETHER: usize = 4096;
+
+/// How long the next wait, for the first to have been sent.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the connections of a workload and starts the callers on each.
 pub(crate) async fn start<P: Peer>(
@@ -49,7 +58,10 @@ async fn connect<P: Peer>(
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
     match workload.shape {
         Shape::Closed | Shape::Settings => {
-            for meter in meters {
+            for (index, meter) in meters.enumerate() {
+                if index > 0 && index % TOGETHER == 0 {
+                    sleep(PAUSE).await;
+                }
                 let (caller, payload) = (caller.clone(), payload.clone());
                 spawn(closed::run_while(caller, payload, meter, || true));
             }

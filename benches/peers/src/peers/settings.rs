@@ -70,3 +70,16 @@ pub(super) fn options() -> Options {
         None => options,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_name_of_its_own() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            let same = |other: &Setting| other.name == setting.name;
+            assert_eq!(SETTINGS.iter().position(same), Some(at), "{setting:?}");
+        }
+    }
+}
