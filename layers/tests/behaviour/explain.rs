@@ -16,7 +16,7 @@ use steeple_layers::{
 };
 use tower::{
     Layer, Service, ServiceBuilder,
-    limit::{ConcurrencyLimitLayer, RateLimitLayer},
+    limit::{self, ConcurrencyLimitLayer},
     load_shed::LoadShedLayer,
     service_fn,
     timeout::TimeoutLayer as TowersTimeoutLayer,
@@ -140,7 +140,7 @@ async fn layers_with_a_state_tell_how_it_stands() {
 #[test]
 fn towers_own_layers_are_known_by_name_and_those_inside_of_them_are_told() {
     let stack = ServiceBuilder::new()
-        .layer(OpaqueLayer::new(RateLimitLayer::new(5, seconds(1))))
+        .layer(OpaqueLayer::new(limit::RateLimitLayer::new(5, seconds(1))))
         .layer(OpaqueLayer::new(LoadShedLayer::new()))
         .layer(OpaqueLayer::new(ConcurrencyLimitLayer::new(5)))
         .layer(RetryLayer::default())
