@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
     }
 
     let loyal = pick_fn(|members, cx| {
-        let home = cx.shard_key().unwrap_or_else(|| cx.seed()) as usize % members.len();
+        let home = cx.shard_key().unwrap_or_else(|| cx.seed().into()) as usize % members.len();
         // Another attempt goes to another server, and so does a call whose server is busy.
         let tried = home + cx.attempt() as usize;
         let mut places = (tried..tried + members.len()).map(|place| place % members.len());

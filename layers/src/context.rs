@@ -21,21 +21,14 @@ pub struct Context {
     deadline: Moment,
     /// 0 unless its flag is set.
     shard_key: u64,
-    seed: u64,
+    seed: u32,
     attempt: u32,
-    fail_fast: Option<bool>,
-    flags: Flags,
-    policy: CallPolicy,
-}
-
-/// What was said of the call beyond all that, as a rule by the policy of its method. Kept small: every call has it.
-#[derive(Clone, Copy, Debug, Default)]
-struct CallPolicy {
     /// In microseconds.
     hedge_delay: Option<NonZeroU32>,
     max_attempts: Option<NonZeroU8>,
     priority: i8,
-    compression: Option<bool>,
+    fail_fast: Option<bool>,
+    flags: Flags,
 }
 
 /// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small.
@@ -134,12 +127,12 @@ impl Context {
     }
 
     /// The number from which all random choices for this call follow; 0 until a layer has chosen one.
-    pub fn seed(&self) -> u64 {
+    pub fn seed(&self) -> u32 {
         self.seed
     }
 
     /// Sets the seed.
-    pub fn set_seed(&mut self, seed: u64) -> &mut Self {
+    pub fn set_seed(&mut self, seed: u32) -> &mut Self {
         self.seed = seed;
         self
     }
@@ -208,21 +201,19 @@ impl Context {
 
     /// How much the call matters where there is not room for all: the higher one goes first. 0 unless said.
     pub fn priority(&self) -> i8 {
-        self.policy.priority
+        self.priority
     }
 
     /// Sets how much the call matters. It does not travel: each side has its own view of its methods.
     pub fn set_priority(&mut self, priority: i8) -> &mut Self {
-        self.policy.priority = priority;
+        self.priority = priority;
         self
     }
 
     /// How many attempts the call may have in all, if that was said: then it holds instead of what the layers
     /// that repeat calls have for all calls.
     pub fn max_attempts(&self) -> Option<u32> {
-        self.policy
-            .max_attempts
-            .map(|attempts| attempts.get().into())
+        self.max_attempts.map(|attempts| attempts.get().into())
     }
 
     /// Sets or removes the most attempts of the call, the first included. 0 is as good as 1, and more than 255
@@ -230,14 +221,14 @@ impl Context {
     pub fn set_max_attempts(&mut self, attempts: impl Into<Option<u32>>) -> &mut Self {
         let attempts = attempts.into();
         let small = |attempts: u32| NonZeroU8::new(attempts.clamp(1, u8::MAX.into()) as u8);
-        self.policy.max_attempts = attempts.and_then(small);
+        self.max_attempts = attempts.and_then(small);
         self
     }
 
     /// How long the call waits for its answer before it is tried elsewhere too, if that was said;
     /// [`Duration::MAX`] if it never is.
     pub fn hedge_delay(&self) -> Option<Duration> {
-        let delay = self.policy.hedge_delay?;
+        let delay = self.hedge_delay?;
         Some(match delay {
             NonZeroU32::MAX => Duration::MAX,
             micros => Duration::from_micros(micros.get().into()),
@@ -251,18 +242,22 @@ impl Context {
             true => NonZeroU32::MAX,
             false => NonZeroU32::new(delay.as_micros() as u32).unwrap_or(NonZeroU32::MIN),
         };
-        self.policy.hedge_delay = delay.into().map(small);
+        self.hedge_delay = delay.into().map(small);
         self
     }
 
     /// Whether a layer that compresses may compress the bodies of the call, if that was said.
     pub fn compression(&self) -> Option<bool> {
-        self.policy.compression
+        let said = self.flags.has(Flags::COMPRESSION_SAID);
+        said.then(|| self.flags.has(Flags::COMPRESSED))
     }
 
     /// Sets whether a layer that compresses may compress the bodies of the call.
     pub fn set_compression(&mut self, compression: impl Into<Option<bool>>) -> &mut Self {
-        self.policy.compression = compression.into();
+        let compression = compression.into();
+        self.flags
+            .set(Flags::COMPRESSION_SAID, compression.is_some());
+        self.flags.set(Flags::COMPRESSED, compression == Some(true));
         self
     }
 }
@@ -280,7 +275,10 @@ impl fmt::Debug for Context {
             .field("one_way", &self.is_one_way())
             .field("fail_fast", &self.fail_fast)
             .field("independent", &self.is_independent())
-            .field("policy", &self.policy)
+            .field("hedge_delay", &self.hedge_delay())
+            .field("max_attempts", &self.max_attempts)
+            .field("priority", &self.priority)
+            .field("compression", &self.compression())
             .finish()
     }
 }
@@ -291,6 +289,9 @@ impl Flags {
     const INDEPENDENT: u8 = 1 << 2;
     /// There is a shard key.
     const SHARDED: u8 = 1 << 3;
+    /// It was said whether bodies may be compressed.
+    const COMPRESSION_SAID: u8 = 1 << 4;
+    const COMPRESSED: u8 = 1 << 5;
 
     fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_policy_says_is_small_and_comes_out_as_it_went_in_within_its_limits() {
-        assert_eq!(size_of::<CallPolicy>(), 8);
+        assert_eq!(size_of::<Context>(), 56);
         let mut cx = Context::default();
         assert_eq!((cx.max_attempts(), cx.hedge_delay()), (None, None));
         for (set, got) in [(0, 1), (1, 1), (255, 255), (256, 255), (u32::MAX, 255)] {
@@ -354,6 +355,9 @@ mod tests {
             assert_eq!(cx.set_hedge_delay(set).hedge_delay(), Some(got));
         }
         assert_eq!(cx.set_hedge_delay(None).hedge_delay(), None);
+        for compression in [None, Some(true), Some(false), None] {
+            assert_eq!(cx.set_compression(compression).compression(), compression);
+        }
     }
 
     #[tokio::test(start_paused = true)]

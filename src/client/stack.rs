@@ -149,7 +149,7 @@ impl DefaultStack {
         }
         let first = requests.iter().filter_map(|it| it.cx().deadline()).min();
         let mut cx = steeple_layers::Context::default();
-        cx.set_deadline(first).set_seed(fastrand::u64(1..));
+        cx.set_deadline(first).set_seed(fastrand::u32(1..));
         Ok(self.balance.choose(&cx).await?.connection())
     }
 }

@@ -22,7 +22,7 @@ pub struct WeightedRoundRobin {
 #[derive(Debug)]
 struct Turns {
     next: AtomicU64,
-    /// By seed: the upper half of the seed, and the turn.
+    /// By seed: the seed, and the turn.
     recent: [AtomicU64; RECENT],
 }
 
@@ -60,8 +60,8 @@ impl Pick for WeightedRoundRobin {
 impl Turns {
     /// The turn of a call: a new one, unless this is another attempt.
     fn of(&self, cx: &Context) -> u32 {
-        let slot = &self.recent[mix(cx.seed()) as usize % RECENT];
-        let tag = cx.seed() & !u64::from(u32::MAX);
+        let slot = &self.recent[mix(cx.seed().into()) as usize % RECENT];
+        let tag = u64::from(cx.seed()) << 32;
         if cx.attempt() > 0 {
             let word = slot.load(Relaxed);
             if word & !u64::from(u32::MAX) == tag {

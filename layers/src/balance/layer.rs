@@ -195,7 +195,7 @@ where
     fn call(&mut self, mut request: Req) -> BalanceFuture<S, P, Req> {
         let cx = request.cx_mut();
         if cx.seed() == 0 {
-            cx.set_seed(fastrand::u64(1..));
+            cx.set_seed(fastrand::u32(1..));
         }
         // Those above share one clock read; a repeat comes later than that.
         let started = match cx.attempt() {

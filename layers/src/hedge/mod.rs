@@ -234,7 +234,7 @@ where
             return HedgeFuture::once(self.inner.call(request));
         }
         if cx.seed() == 0 {
-            cx.set_seed(fastrand::u64(1..));
+            cx.set_seed(fastrand::u32(1..));
         }
         // Those above share one clock read; a repeat comes later than that.
         let start = match cx.attempt() {

@@ -136,7 +136,7 @@ where
     fn call(&mut self, mut request: R) -> RetryFuture<S, R, P> {
         let may_repeat = self.again.policy.begin(request.cx());
         if may_repeat && request.cx().seed() == 0 {
-            request.cx_mut().set_seed(fastrand::u64(1..));
+            request.cx_mut().set_seed(fastrand::u32(1..));
         }
         let replay = if may_repeat { request.replay() } else { None };
         RetryFuture::new(self.inner.call(request), replay, self.again.clone())

@@ -170,7 +170,7 @@ impl RetryPolicy {
     }
 
     fn wait(&self, cx: &Context, error: &Error) -> Duration {
-        let backoff = || self.backoff.wait(cx.attempt(), cx.seed());
+        let backoff = || self.backoff.wait(cx.attempt(), cx.seed().into());
         match (was_never_sent(error), cx.attempt()) {
             (true, 0) => Duration::ZERO,
             // No server has seen it: who asks to wait is on this side, and speaks for one endpoint of several.

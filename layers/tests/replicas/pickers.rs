@@ -24,7 +24,7 @@ fn members(count: usize) -> Vec<Member> {
         .collect()
 }
 
-fn cx(seed: u64, attempt: u32, key: Option<u64>) -> Context {
+fn cx(seed: u32, attempt: u32, key: Option<u64>) -> Context {
     let mut cx = Context::new("Echo");
     cx.set_seed(seed).set_attempt(attempt).set_shard_key(key);
     cx
@@ -82,10 +82,10 @@ fn no_attempt_meets_a_replica_that_the_call_has_tried() {
     let members = members(7);
     let repeats = |pick: &dyn Pick| {
         let mut repeats = 0;
-        for seed in 1..=CALLS {
+        for seed in 1..=CALLS as u32 {
             let mut tried = Vec::new();
             for attempt in 0..3 {
-                let place = place(pick, &members, &cx(seed << 32, attempt, Some(seed)));
+                let place = place(pick, &members, &cx(seed, attempt, Some(seed.into())));
                 repeats += usize::from(tried.contains(&place));
                 tried.push(place);
             }

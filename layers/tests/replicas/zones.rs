@@ -151,7 +151,7 @@ async fn tried(net: &Net, replicas: &Replicas<Fake>, pick: impl Pick) -> Vec<&'s
     let mut client = client_by(replicas, pick);
     let mut call = Call(Context::new("Get"));
     call.0
-        .set_seed(fastrand::u64(1..))
+        .set_seed(fastrand::u32(1..))
         .set_shard_key(fastrand::u64(..));
     let mut tried = Vec::new();
     for attempt in 0..4 {
