@@ -27,7 +27,6 @@ pub struct Context {
     hedge_delay: Option<NonZeroU32>,
     max_attempts: Option<NonZeroU8>,
     priority: i8,
-    fail_fast: Option<bool>,
     flags: Flags,
 }
 
@@ -173,17 +172,20 @@ impl Context {
     /// Whether the call fails where it would otherwise wait for a replica that cannot be reached. It still waits
     /// for the first verdict of a dial that is under way. False unless said.
     pub fn is_fail_fast(&self) -> bool {
-        self.fail_fast.unwrap_or(false)
+        self.flags.has(Flags::FAIL_FAST)
     }
 
     /// What was said of failing fast, if anything: where nothing was, a client may have a default.
     pub fn fail_fast(&self) -> Option<bool> {
-        self.fail_fast
+        let said = self.flags.has(Flags::FAIL_FAST_SAID);
+        said.then_some(self.is_fail_fast())
     }
 
     /// Sets whether the call fails where it would otherwise wait for a replica that cannot be reached.
     pub fn set_fail_fast(&mut self, fail_fast: impl Into<Option<bool>>) -> &mut Self {
-        self.fail_fast = fail_fast.into();
+        let said = fail_fast.into();
+        self.flags.set(Flags::FAIL_FAST_SAID, said.is_some());
+        self.flags.set(Flags::FAIL_FAST, said == Some(true));
         self
     }
 
@@ -248,7 +250,7 @@ impl Context {
 
     /// Whether a layer that compresses may compress the bodies of the call, if that was said.
     pub fn compression(&self) -> Option<bool> {
-        let said = self.flags.has(Flags::COMPRESSION_SAID);
+        let said = self.flags.has(Flags::COMPRESSED_SAID);
         said.then(|| self.flags.has(Flags::COMPRESSED))
     }
 
@@ -256,7 +258,7 @@ impl Context {
     pub fn set_compression(&mut self, compression: impl Into<Option<bool>>) -> &mut Self {
         let compression = compression.into();
         self.flags
-            .set(Flags::COMPRESSION_SAID, compression.is_some());
+            .set(Flags::COMPRESSED_SAID, compression.is_some());
         self.flags.set(Flags::COMPRESSED, compression == Some(true));
         self
     }
@@ -273,7 +275,7 @@ impl fmt::Debug for Context {
             .field("attempt", &self.attempt)
             .field("idempotent", &self.is_idempotent())
             .field("one_way", &self.is_one_way())
-            .field("fail_fast", &self.fail_fast)
+            .field("fail_fast", &self.fail_fast())
             .field("independent", &self.is_independent())
             .field("hedge_delay", &self.hedge_delay())
             .field("max_attempts", &self.max_attempts)
@@ -289,9 +291,12 @@ impl Flags {
     const INDEPENDENT: u8 = 1 << 2;
     /// There is a shard key.
     const SHARDED: u8 = 1 << 3;
+    const FAIL_FAST: u8 = 1 << 4;
+    /// It was said whether to fail fast.
+    const FAIL_FAST_SAID: u8 = 1 << 5;
+    const COMPRESSED: u8 = 1 << 6;
     /// It was said whether bodies may be compressed.
-    const COMPRESSION_SAID: u8 = 1 << 4;
-    const COMPRESSED: u8 = 1 << 5;
+    const COMPRESSED_SAID: u8 = 1 << 7;
 
     fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -316,6 +321,11 @@ mod tests {
         assert!(!cx.is_idempotent() && cx.is_one_way() && cx.is_independent());
         assert_eq!(cx.shard_key(), Some(0));
         assert_eq!(cx.set_shard_key(None).shard_key(), None);
+        for said in [None, Some(true), Some(false)] {
+            cx.set_fail_fast(said);
+            assert_eq!(cx.fail_fast(), said);
+            assert_eq!(cx.is_fail_fast(), said == Some(true));
+        }
     }
 
     #[tokio::test(start_paused = true)]

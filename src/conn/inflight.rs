@@ -19,14 +19,14 @@
 use std::mem;
 
 use super::{
-    answer::bind,
+    answer::Answer,
     clock::Tick,
     leavings::Leavings,
     mailbox::Recipient,
     slot::{Place, Slot, Stage, Terms},
 };
 use crate::{
-    Body, Encoding, Error, Request, Response,
+    Body, Encoding, Error, Request,
     wire::{Id, Role},
 };
 
@@ -241,32 +241,21 @@ impl InFlight {
         }
     }
 
-    /// Gives the peer's answer to its caller.
-    pub(super) fn answer(
-        &mut self,
-        id: Id,
-        result: Result<Response<Body>, Error>,
-        leavings: &mut Leavings,
-    ) -> Met {
-        let Some((slot, index)) = self.find(id) else {
-            leavings.drop_result(result);
+    /// Says whose answer this is, and ends the call.
+    pub(super) fn answer(&mut self, answer: &mut Answer) -> Met {
+        let Some((slot, index)) = self.find(answer.id) else {
             return Met::Nothing;
         };
         let met = match slot.stage {
             Stage::Sent => {
-                leavings.deliver(slot.recipient.take(), bind(result, slot.terms.encoding));
+                answer.recipient = slot.recipient.take();
+                answer.bind(slot.terms.encoding);
                 Met::Call {
                     sending: slot.place == Place::Bulk,
                 }
             }
-            Stage::Orphan => {
-                leavings.drop_result(result);
-                Met::Late
-            }
-            Stage::Pending(_) | Stage::Free { .. } => {
-                leavings.drop_result(result);
-                return Met::Nothing;
-            }
+            Stage::Orphan => Met::Late,
+            Stage::Pending(_) | Stage::Free { .. } => return Met::Nothing,
         };
         self.owed -= 1;
         self.release(index);
@@ -419,7 +408,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Kind, conn::mailbox::Mailbox};
+    use crate::{Kind, Response, conn::mailbox::Mailbox};
 
     /// What happens to calls; numbers choose among those there are.
     #[derive(Clone, Copy, Debug)]
@@ -612,7 +601,7 @@ mod tests {
                     if let Some(at) = pick(self.those(owing), which) {
                         let id = self.calls[at].owed.take().unwrap();
                         self.paid.push(id);
-                        let met = self.slab.answer(id, Ok(Response::default()), leavings);
+                        let met = self.answer(id, leavings);
                         if self.calls[at].is_awaited {
                             let sending = self.calls[at].is_chunking;
                             assert_eq!(met, Met::Call { sending });
@@ -706,9 +695,15 @@ mod tests {
         /// An answer that this side cannot have been waiting for, or just may.
         fn answer_anything(&mut self, id: Id, leavings: &mut Leavings) {
             if self.calls.iter().all(|call| call.owed != Some(id)) {
-                let met = self.slab.answer(id, Ok(Response::default()), leavings);
-                assert_eq!(met, Met::Nothing);
+                assert_eq!(self.answer(id, leavings), Met::Nothing);
             }
+        }
+
+        fn answer(&mut self, id: Id, leavings: &mut Leavings) -> Met {
+            let mut answer = Answer::new(id, Ok(Response::default()));
+            let met = self.slab.answer(&mut answer);
+            leavings.settle_with(&mut vec![answer]);
+            met
         }
 
         fn check(&mut self) {

@@ -188,10 +188,12 @@ where
 {
     let mut poll = Poll::Pending;
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        poll = run(slot).map(|result| result.map_err(|error| told(error.into())));
-        if poll.is_ready() {
-            slot.set(None);
-        }
+        poll = match run(slot) {
+            Poll::Pending => return,
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(told(error.into()))),
+        };
+        slot.set(None);
     }));
     if let Err(panic) = caught {
         let error = panicked(panic);

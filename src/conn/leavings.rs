@@ -4,7 +4,10 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::mailbox::{CallResult, Recipient};
+use super::{
+    answer::Answer,
+    mailbox::{CallResult, Recipient},
+};
 use crate::{Body, Request};
 
 /// What leaves the outbox, to be delivered, woken or dropped only when its lock is released: all of it may run code
@@ -59,6 +62,19 @@ impl Leavings {
     /// Adds a result that nobody waits for, to be dropped.
     pub(super) fn drop_result(&mut self, result: CallResult) {
         self.rest().results.push(result);
+    }
+
+    /// Delivers the answers as well, straight from where they are, and [settles](Self::settle).
+    pub(super) fn settle_with(&mut self, answers: &mut Vec<Answer>) {
+        if !answers.is_empty() {
+            let wakers = &mut self.rest().wakers;
+            for answer in answers.drain(..) {
+                if let Some(recipient) = answer.recipient {
+                    recipient.deliver(answer.result, wakers);
+                }
+            }
+        }
+        self.settle();
     }
 
     /// Delivers, wakes and drops, and keeps the memory. To be called without the lock.

@@ -17,16 +17,11 @@ pub struct Body {
 }
 
 /// What the bytes of a [`Body`] are.
+///
+/// A number and not an `enum`, in whose free values compilers would keep what a result is that a body is part of:
+/// they would then copy around that byte, in pieces, and processors wait for what was written in other pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
-    /// Themselves.
-    #[default]
-    Plain,
-    /// Themselves, and to be compressed on their way.
-    Wanted(BodyCompression),
-    /// What travels: the algorithm, the plain length, and then the compressed bytes.
-    Compressed,
-}
+struct Form(u8);
 
 /// How the bytes of a [`Body`] stand for a value: the number of a codec on the wire.
 ///
@@ -41,7 +36,7 @@ impl Body {
         Self {
             bytes: Bytes::new(),
             encoding: Encoding::RAW,
-            form: Form::Plain,
+            form: Form::PLAIN,
         }
     }
 
@@ -50,7 +45,7 @@ impl Body {
         Self {
             bytes,
             encoding,
-            form: Form::Plain,
+            form: Form::PLAIN,
         }
     }
 
@@ -89,15 +84,16 @@ impl Body {
     /// By what the body is to be compressed on its way, if it is.
     pub fn compression(&self) -> Option<BodyCompression> {
         match self.form {
-            Form::Wanted(compression) => Some(compression),
-            Form::Plain | Form::Compressed => None,
+            Form::LZ4 => Some(BodyCompression::Lz4),
+            Form::ZSTD => Some(BodyCompression::Zstd),
+            _ => None,
         }
     }
 
     /// Whether the bytes are compressed. Only of a body on a [wire](crate::wire): a connection compresses what
     /// it sends and decompresses what it receives, so that services and callers never see any of it.
     pub fn is_compressed(&self) -> bool {
-        self.form == Form::Compressed
+        self.form == Form::COMPRESSED
     }
 
     /// Asks the connection to compress the body on its way; `None` takes that back.
@@ -110,7 +106,11 @@ impl Body {
         compression: impl Into<Option<BodyCompression>>,
     ) -> &mut Self {
         if !self.is_compressed() {
-            self.form = compression.into().map_or(Form::Plain, Form::Wanted);
+            self.form = match compression.into() {
+                None => Form::PLAIN,
+                Some(BodyCompression::Lz4) => Form::LZ4,
+                Some(BodyCompression::Zstd) => Form::ZSTD,
+            };
         }
         self
     }
@@ -128,10 +128,20 @@ impl Body {
     /// The same body of bytes that are compressed, the algorithm and the plain length in front of them.
     pub(crate) fn into_compressed(self) -> Self {
         Self {
-            form: Form::Compressed,
+            form: Form::COMPRESSED,
             ..self
         }
     }
+}
+
+impl Form {
+    /// Themselves.
+    const PLAIN: Self = Self(0);
+    /// Themselves, and to be compressed on their way.
+    const LZ4: Self = Self(1);
+    const ZSTD: Self = Self(2);
+    /// What travels: the algorithm, the plain length, and then the compressed bytes.
+    const COMPRESSED: Self = Self(3);
 }
 
 /// Bytes that are passed on as they are.

@@ -57,6 +57,7 @@ impl Out {
     }
 
     /// Adds bytes by copying them.
+    #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.flat.extend_from_slice(bytes);
     }

@@ -209,10 +209,11 @@ where
         let shared = self.shared.clone();
         let mut outbox = shared.outbox();
         mem::take(&mut self.counted).add_to(&mut outbox);
-        for (id, result) in self.results.drain(..) {
-            outbox.deliver(id, result, &mut self.leavings);
-        }
         // Out of the way of another end, should this one panic.
+        let mut results = mem::take(&mut self.results);
+        for answer in &mut results {
+            outbox.answered(answer, &mut self.leavings);
+        }
         let answers = mem::take(&mut self.answers);
         for (reply, result) in &answers {
             outbox.answer(*reply, result.as_ref());
@@ -227,7 +228,7 @@ where
         drop(outbox);
         // First those who must know, then what may run code of the user's.
         self.shared.reach(Status::Closed);
-        self.leavings.settle();
+        self.leavings.settle_with(&mut results);
         self.serving.stop_all(orderly);
         drop(answers);
     }

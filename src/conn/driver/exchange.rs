@@ -36,7 +36,7 @@ where
         let result = self.exchange_with(&mut outbox);
         drop(outbox);
         self.answers.clear();
-        self.leavings.settle();
+        self.leavings.settle_with(&mut self.results);
         result
     }
 
@@ -47,8 +47,8 @@ where
             self.state.answered(self.clock.tick(self.now));
             self.gather.answering(outbox.calls().owed());
         }
-        for (id, result) in self.results.drain(..) {
-            outbox.deliver(id, result, &mut self.leavings);
+        for answer in &mut self.results {
+            outbox.answered(answer, &mut self.leavings);
         }
         for (reply, result) in &self.answers {
             outbox.answer(*reply, result.as_ref());

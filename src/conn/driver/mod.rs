@@ -43,6 +43,7 @@ use tower_service::Service;
 
 use self::{end::Closing, gather::Gather, write::Written};
 use super::{
+    answer::Answer,
     clock::{Clock, Tick},
     leavings::Leavings,
     options::Options,
@@ -52,7 +53,7 @@ use super::{
     state::State,
 };
 use crate::{
-    Body, Error, Request, Response,
+    Body, Error, Request,
     wire::{Capabilities, Id, Out, Role, Wire, native::Native},
 };
 
@@ -105,7 +106,7 @@ where
     waker: Option<Waker>,
 
     // Kept for their memory.
-    results: Vec<(Id, Result<Response<Body>, Error>)>,
+    results: Vec<Answer>,
     answers: Answers,
     leavings: Leavings,
 

@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{
     super::{
-        buffer, cause::Cause, job::Reply, service::RpcService, serving::Cancelled, shared::Status,
-        window::Window,
+        answer::Answer, buffer, cause::Cause, job::Reply, service::RpcService, serving::Cancelled,
+        shared::Status, window::Window,
     },
     Connection,
     end::End,
@@ -62,7 +62,9 @@ where
         while frames < FRAMES_PER_TURN {
             // Taken apart where it is returned: each way that a whole frame goes is a copy of it.
             match self.decoder.decode(&mut self.input) {
-                Ok(Some(Frame::Response { id, result })) => self.results.push((id, result)),
+                Ok(Some(Frame::Response { id, result })) => {
+                    self.results.push(Answer::new(id, result));
+                }
                 Ok(Some(Frame::Request {
                     id,
                     remaining,
@@ -133,7 +135,7 @@ where
 
     fn frame(&mut self, frame: Frame, cx: &mut Context<'_>) -> Result<(), End> {
         match frame {
-            Frame::Response { id, result } => self.results.push((id, result)),
+            Frame::Response { id, result } => self.results.push(Answer::new(id, result)),
             Frame::Request {
                 id,
                 remaining,

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        answer::Answer,
         cause::Cause,
         inflight::{Ending, Met},
         job::Reply,
@@ -14,7 +15,7 @@ use super::{
     Outbox, Phase,
 };
 use crate::{
-    Body, Error, Response,
+    Error,
     wire::{Chunk, Encoder, Id, Lane, Out, Reason},
 };
 
@@ -82,16 +83,12 @@ impl Outbox {
         write(&mut *self.encoder, &mut self.out);
     }
 
-    /// Gives the peer's answer to its caller.
-    pub(in super::super) fn deliver(
-        &mut self,
-        id: Id,
-        result: Result<Response<Body>, Error>,
-        leavings: &mut Leavings,
-    ) {
-        let outcome = result.as_ref().map(drop).map_err(Error::kind);
-        match self.calls.answer(id, result, leavings) {
+    /// Ends the call that the peer has answered, and says who waits for that.
+    pub(in super::super) fn answered(&mut self, answer: &mut Answer, leavings: &mut Leavings) {
+        let id = answer.id;
+        match self.calls.answer(answer) {
             Met::Call { sending } => {
+                let outcome = answer.result.as_ref().map(drop).map_err(Error::kind);
                 self.stats.calls.count(outcome);
                 // An early answer: the peer does not want the rest, and the id must not be used before it
                 // knows that no more comes.

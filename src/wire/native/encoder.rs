@@ -162,7 +162,9 @@ impl NativeEncoder {
         }
         header.len = (meta.len() + body.len()) as u32;
         out.put(&header.encode());
-        out.put(meta);
+        if !meta.is_empty() {
+            out.put(meta);
+        }
         out.put_body(body);
         Lane::Whole
     }
