@@ -22,9 +22,10 @@ pub struct Context {
     flags: Flags,
 }
 
-/// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small.
+/// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small. And
+/// it has no padding, around which compilers would copy it in pieces.
 #[derive(Clone, Copy, Default)]
-struct Flags(u8);
+struct Flags(u32);
 
 /// Never, as a time from now: far beyond any process, and within what every clock can count.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -60,6 +61,7 @@ impl Context {
     }
 
     /// When the caller stops waiting.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.instant()
     }
@@ -209,20 +211,20 @@ impl fmt::Debug for Context {
 }
 
 impl Flags {
-    const IDEMPOTENT: u8 = 1;
-    const ONE_WAY: u8 = 1 << 1;
-    const INDEPENDENT: u8 = 1 << 2;
+    const IDEMPOTENT: u32 = 1;
+    const ONE_WAY: u32 = 1 << 1;
+    const INDEPENDENT: u32 = 1 << 2;
     /// There is a shard key.
-    const SHARDED: u8 = 1 << 3;
-    const FAIL_FAST: u8 = 1 << 4;
+    const SHARDED: u32 = 1 << 3;
+    const FAIL_FAST: u32 = 1 << 4;
     /// It was said whether to fail fast.
-    const FAIL_FAST_SAID: u8 = 1 << 5;
+    const FAIL_FAST_SAID: u32 = 1 << 5;
 
-    fn has(self, flag: u8) -> bool {
+    fn has(self, flag: u32) -> bool {
         self.0 & flag != 0
     }
 
-    fn set(&mut self, flag: u8, on: bool) {
+    fn set(&mut self, flag: u32, on: bool) {
         self.0 = if on { self.0 | flag } else { self.0 & !flag };
     }
 }
