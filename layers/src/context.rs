@@ -30,9 +30,10 @@ pub struct Context {
     flags: Flags,
 }
 
-/// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small.
+/// What a call is or is not, one bit each: a context is moved through every layer of a stack, so it is small. And
+/// it has no padding, around which compilers would copy it in pieces.
 #[derive(Clone, Copy, Default)]
-struct Flags(u8);
+struct Flags(u16);
 
 /// Never, as a time from now: far beyond any process, and within what every clock can count.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -71,6 +72,7 @@ impl Context {
     }
 
     /// When the caller stops waiting.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.instant()
     }
@@ -286,23 +288,23 @@ impl fmt::Debug for Context {
 }
 
 impl Flags {
-    const IDEMPOTENT: u8 = 1;
-    const ONE_WAY: u8 = 1 << 1;
-    const INDEPENDENT: u8 = 1 << 2;
+    const IDEMPOTENT: u16 = 1;
+    const ONE_WAY: u16 = 1 << 1;
+    const INDEPENDENT: u16 = 1 << 2;
     /// There is a shard key.
-    const SHARDED: u8 = 1 << 3;
-    const FAIL_FAST: u8 = 1 << 4;
+    const SHARDED: u16 = 1 << 3;
+    const FAIL_FAST: u16 = 1 << 4;
     /// It was said whether to fail fast.
-    const FAIL_FAST_SAID: u8 = 1 << 5;
-    const COMPRESSED: u8 = 1 << 6;
+    const FAIL_FAST_SAID: u16 = 1 << 5;
+    const COMPRESSED: u16 = 1 << 6;
     /// It was said whether bodies may be compressed.
-    const COMPRESSED_SAID: u8 = 1 << 7;
+    const COMPRESSED_SAID: u16 = 1 << 7;
 
-    fn has(self, flag: u8) -> bool {
+    fn has(self, flag: u16) -> bool {
         self.0 & flag != 0
     }
 
-    fn set(&mut self, flag: u8, on: bool) {
+    fn set(&mut self, flag: u16, on: bool) {
         self.0 = if on { self.0 | flag } else { self.0 & !flag };
     }
 }

@@ -15,12 +15,15 @@ impl Moment {
     pub(crate) const NONE: Self = Self(i64::MIN);
 
     /// The time as others know it. Those more than 292 years from now are that far.
+    #[inline]
     pub(crate) fn instant(self) -> Option<Instant> {
+        if self == Self::NONE {
+            return None;
+        }
         let distance = Duration::from_nanos(self.0.unsigned_abs());
-        match self {
-            Self::NONE => None,
-            Self(0..) => origin().checked_add(distance),
-            Self(..0) => origin().checked_sub(distance),
+        match self.0 < 0 {
+            true => origin().checked_sub(distance),
+            false => origin().checked_add(distance),
         }
     }
 }

@@ -309,7 +309,7 @@ where
     }
 
     /// Inlined, as [`start`](Self::start) is: each function on the way would copy the request.
-    #[inline]
+    #[inline(always)]
     fn arrive(
         &mut self,
         reply: Reply,
@@ -386,7 +386,7 @@ where
     }
 
     /// Calls the service, which is ready, and polls the handler once.
-    #[inline]
+    #[inline(always)]
     fn start(&mut self, reply: Reply, mut request: Request<Body>, answers: &mut Answers) {
         let expanded = match self.expansion.expand(request.body_mut()) {
             Ok(expanded) => expanded,

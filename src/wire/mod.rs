@@ -191,7 +191,8 @@ pub trait Encoder: Send {
 
 /// Reads frames out of received bytes.
 pub trait Decoder: Send {
-    /// The next frame, or `None` if more bytes are needed. Takes what it has used from the front of `input`.
+    /// The next frame, or `None` if more bytes are needed. Takes what it has used from the front of `input`; what
+    /// it leaves is to be there the next time, with more behind it.
     ///
     /// Total: any bytes give a frame, `None` or a [`Violation`], after which the connection is closed and
     /// the decoder not used again. Nothing is allocated from a length that the peer only announced.

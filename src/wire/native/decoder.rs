@@ -17,7 +17,7 @@ use super::{
     head::{Head, Sort},
     header::Header,
     meta, opening,
-    plain::{self, COPY_BELOW},
+    plain::{self, Block, COPY_BELOW},
     reason,
 };
 
@@ -36,8 +36,7 @@ pub struct NativeDecoder {
     greeted: bool,
     bindings: Incoming,
     assembly: Assembly,
-    /// Room for short bodies, left by those before them.
-    block: BytesMut,
+    block: Block,
 }
 
 /// How far is read past a body that is read in place: to the header behind it, and to small frames that stand
@@ -92,7 +91,7 @@ impl NativeDecoder {
             greeted: false,
             bindings: Incoming::new(hello.max_bindings),
             assembly: Assembly::new(limits),
-            block: BytesMut::new(),
+            block: Block::default(),
         }
     }
 
@@ -333,6 +332,7 @@ impl Decoder for NativeDecoder {
                 self.frames += 1;
                 return plain::take(header, input, &self.bindings, &mut self.block);
             }
+            self.block.clear();
             let step = match self.state {
                 State::Offer if opening::begins_offer(input) => Step::Wait,
                 State::Offer => {
@@ -381,7 +381,7 @@ impl Decoder for NativeDecoder {
 
     fn shrink(&mut self) {
         self.assembly.shrink();
-        self.block = BytesMut::new();
+        self.block.clear();
     }
 
     fn frames(&self) -> u64 {

@@ -24,8 +24,12 @@ use super::{
 /// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
 pub(super) const COPY_BELOW: usize = 1024;
 
-/// Bodies that came together are copied into blocks of at most this many bytes: an allocation for each would cost
-/// more than all else that is done with it here. A small body that is kept keeps its block alive.
+/// A copy of the front of the input, of which short bodies are slices: an allocation for each would cost more than
+/// all else that is done with it here. A small body that is kept keeps its block alive.
+#[derive(Debug, Default)]
+pub(super) struct Block(Bytes);
+
+/// How long a block is at most, in bytes.
 const BLOCK: usize = 4096;
 
 /// The header of the frame at the front of `input`, if that is all there, shorter than `below` and as plain as
@@ -60,10 +64,10 @@ pub(super) fn take(
     header: Header,
     input: &mut BytesMut,
     bindings: &Incoming,
-    block: &mut BytesMut,
+    block: &mut Block,
 ) -> Result<Option<Frame>, Violation> {
     let (id, raw) = (header.id, header.has(flag::RAW));
-    let bytes = short(input, header.len as usize, block);
+    let bytes = block.take(input, header.len as usize);
     if let kind::RESPONSE = header.kind {
         return Ok(Some(Frame::Response {
             id,
@@ -80,22 +84,35 @@ pub(super) fn take(
     }))
 }
 
-/// Takes a header and the body behind it, which is short, and copies that into the `block` if others follow.
-fn short(input: &mut BytesMut, len: usize, block: &mut BytesMut) -> Bytes {
-    let end = Header::LEN + len;
-    let bytes = &input[Header::LEN..end];
-    let alone = input.len() < 2 * end;
-    let body = if len == 0 || block.capacity() < len && alone {
-        Bytes::copy_from_slice(bytes)
-    } else {
-        if block.capacity() < len {
-            *block = BytesMut::with_capacity(BLOCK.min(input.len()));
+impl Block {
+    /// Forgets what it is a copy of: the front of the input is taken away by others.
+    pub(super) fn clear(&mut self) {
+        self.0 = Bytes::new();
+    }
+
+    /// Takes a header and the body behind it, which is short, off the input. It copies what follows as well, if
+    /// anything does.
+    fn take(&mut self, input: &mut BytesMut, len: usize) -> Bytes {
+        let end = Header::LEN + len;
+        let alone = input.len() < 2 * end;
+        if self.0.len() < end && len > 0 && !alone {
+            self.0 = Bytes::copy_from_slice(&input[..BLOCK.min(input.len())]);
         }
-        block.extend_from_slice(bytes);
-        block.split().freeze()
-    };
-    input.advance(end);
-    body
+        debug_assert!(
+            input.starts_with(&self.0),
+            "the front of the input has changed"
+        );
+        let body = match self.0.len() < end {
+            true => Bytes::copy_from_slice(&input[Header::LEN..end]),
+            false => self.0.slice(Header::LEN..end),
+        };
+        input.advance(end);
+        match self.0.len() <= end {
+            true => self.clear(),
+            false => self.0.advance(end),
+        }
+        body
+    }
 }
 
 #[cfg(test)]
@@ -103,12 +120,12 @@ mod tests {
     use super::*;
 
     /// Takes `count` bodies of `len` bytes, each of its own number, that came together.
-    fn taken(count: u8, len: usize, block: &mut BytesMut) -> Vec<Bytes> {
+    fn taken(count: u8, len: usize, block: &mut Block) -> Vec<Bytes> {
         let frames =
             (0..count).flat_map(|number| [vec![0; Header::LEN], vec![number; len]].concat());
         let mut input: BytesMut = frames.collect();
         let bodies = (0..count)
-            .map(|_| short(&mut input, len, block))
+            .map(|_| block.take(&mut input, len))
             .collect::<Vec<_>>();
         assert!(input.is_empty());
         for (number, body) in (0..).zip(&bodies) {
@@ -119,19 +136,28 @@ mod tests {
 
     #[test]
     fn short_bodies_that_come_together_share_blocks_and_no_block_is_longer_than_its_limit() {
-        let bodies = taken(200, 100, &mut BytesMut::new());
-        let next = |pair: &[Bytes]| pair[0].as_ptr() as usize + 100 == pair[1].as_ptr() as usize;
+        let bodies = taken(200, 100, &mut Block::default());
+        let frame = Header::LEN + 100;
+        let next = |pair: &[Bytes]| pair[0].as_ptr() as usize + frame == pair[1].as_ptr() as usize;
         let shared = bodies.chunk_by(|one, two| next(&[one.clone(), two.clone()]));
         let lens: Vec<usize> = shared.map(<[Bytes]>::len).collect();
         assert!(lens.len() < 10, "{lens:?}");
-        assert_eq!(lens.iter().max(), Some(&(BLOCK / 100)), "{lens:?}");
+        assert_eq!(lens.iter().max(), Some(&(BLOCK / frame)), "{lens:?}");
     }
 
     #[test]
     fn a_body_that_is_alone_or_empty_takes_no_block() {
-        let mut block = BytesMut::new();
+        let mut block = Block::default();
         taken(1, 100, &mut block);
+        assert!(block.0.is_empty());
         taken(9, 0, &mut block);
-        assert_eq!(block.capacity(), 0);
+        assert!(block.0.is_empty());
+    }
+
+    #[test]
+    fn a_block_goes_with_the_last_body_in_it() {
+        let mut block = Block::default();
+        taken(9, 100, &mut block);
+        assert_eq!(block.0.as_ptr(), Bytes::new().as_ptr());
     }
 }
