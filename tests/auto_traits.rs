@@ -2,28 +2,40 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use steeple::{
-    Batch, Body, Channel, Client, Connection, Connector, DefaultStack, Endpoint, Error, Item,
-    Metadata, Options, Peer, Request, Response, ResponseFuture, Router, Server, ServerHandle,
-    Started,
-    client::{Call, ClientBuilder, Connecting, DefaultFuture, Run},
-    codec::DefaultCodec,
-    conn::{Builder, Unserved},
+    Address, Batch, Body, BoxError, Channel, Client, Connection, Connector, Context, DefaultStack,
+    Endpoint, Error, Extensions, Item, Metadata, Method, Options, Peer, Request, Response,
+    ResponseFuture, Router, RpcService, Server, ServerHandle, Started, Stats,
+    client::{Call, ClientBuilder, Connecting, DefaultFuture, Endpoints, Run},
+    codec::{AnyCodec, Arena, DefaultCodec},
+    conn::{Builder, OneByOne, Quota, Unserved, Values},
+    layers::{
+        CatchPanicLayer, CompressionLayer, FaultLayer, InheritLayer, LogLayer, PropagateTraceLayer,
+        RetryLayer, RetryPolicy, TimeoutLayer, TraceLayer, TransformLayer, replicas::Replica,
+    },
     router::{Route, RouteFuture, RouteService},
+    server::Accepted,
     transport::{
-        Compressed, Compression, Dialing, Handshake, NetDialer, NetListener, NetStream,
-        PeerCertificate, Refused, TcpDialer, TcpListener, TlsClient, TlsIdentity, TlsListener,
-        TlsServer, mem::MemStream,
+        Compressed, Compression, Dialing, Handshake, Incoming, InvalidEndpoint, NetDialer,
+        NetListener, NetStream, Opened, PeerCertificate, Refused, TcpDialer, TcpListener,
+        TcpOptions, TlsClient, TlsIdentity, TlsListener, TlsServer, Wrapped,
+        framed::NativeCodec,
+        mem::{MemDialer, MemListener, MemNetwork, MemStream},
     },
 };
 use tokio::net::TcpStream;
-use tower::{ServiceExt, util::BoxCloneService};
+use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 
 fn send<T: Send + Unpin + 'static>() {}
 fn send_sync<T: Send + Sync + Unpin + 'static>() {}
 
 #[test]
 fn what_is_public_goes_to_any_thread() {
+    send_sync::<Accepted>();
+    send_sync::<Address>();
+    send_sync::<AnyCodec>();
+    send_sync::<Arena>();
     send_sync::<Batch>();
     send_sync::<Body>();
     send_sync::<Channel>();
@@ -33,6 +45,17 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<Connector>();
     send_sync::<DefaultStack>();
     send_sync::<Builder>();
+    send_sync::<Context>();
+    send_sync::<Endpoints>();
+    send_sync::<Extensions>();
+    send_sync::<InvalidEndpoint>();
+    send_sync::<Method>();
+    send_sync::<OneByOne<TcpStream>>();
+    send_sync::<Quota>();
+    send_sync::<Replica<Channel>>();
+    send_sync::<Stats>();
+    send_sync::<TcpOptions>();
+    send_sync::<Values>();
     send_sync::<Endpoint>();
     send_sync::<Error>();
     send_sync::<Item<Rc<()>>>();
@@ -51,6 +74,14 @@ fn what_is_public_goes_to_any_thread() {
     send_sync::<TcpListener>();
     send_sync::<Compressed<TcpStream>>();
     send_sync::<Compression>();
+    send_sync::<Incoming<futures_util::stream::Empty<()>>>();
+    send_sync::<MemDialer>();
+    send_sync::<MemListener>();
+    send_sync::<MemNetwork>();
+    send_sync::<MemStream>();
+    send_sync::<NativeCodec>();
+    send_sync::<Opened<TcpStream>>();
+    send_sync::<Wrapped<NetListener, Compression>>();
     send_sync::<NetDialer>();
     send_sync::<NetListener>();
     send_sync::<NetStream>();
@@ -68,6 +99,41 @@ fn what_is_public_goes_to_any_thread() {
     send::<DefaultFuture>();
     send::<RouteFuture>();
     send::<Dialing<TcpStream>>();
+}
+
+/// The future of a call through a layer is spawned like that of the service itself.
+#[test]
+fn the_futures_of_layers_go_to_any_thread() {
+    fn of<L: Layer<Channel>>(_: L)
+    where
+        L::Service: Service<Request, Future: Send + 'static> + Clone + Send + Sync + 'static,
+    {
+    }
+    fn as_it_is(body: Bytes) -> Result<Bytes, BoxError> {
+        Ok(body)
+    }
+
+    of(CatchPanicLayer::new());
+    of(CompressionLayer::lz4());
+    of(FaultLayer::new(7));
+    of(InheritLayer::new());
+    of(LogLayer::new());
+    of(PropagateTraceLayer::new());
+    of(RetryLayer::new(RetryPolicy::new()));
+    of(TimeoutLayer::without_default());
+    of(TraceLayer::new());
+    of(TransformLayer::client(as_it_is, as_it_is));
+    fn serves<S: RpcService<Future: Send + 'static>>() {}
+    serves::<Replica<Channel>>();
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets_go_to_any_thread() {
+    use steeple::transport::{UnixDialer, UnixListener};
+
+    send_sync::<UnixDialer>();
+    send_sync::<UnixListener>();
 }
 
 /// tower's boxed services are not `Sync`, and are what a stack with a name often is.

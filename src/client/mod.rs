@@ -13,7 +13,7 @@
 //!
 //! # The stack by hand
 //!
-//! [`Client::connect`] puts the [`DefaultStack`] around the replicas that it is given. This is the same stack to begin
+//! [`Client::connect`](Client) puts the [`DefaultStack`] around the replicas that it is given. This is the same stack to begin
 //! with; what is to be otherwise is changed, left out or added:
 //!
 //! ```

@@ -24,7 +24,7 @@ use tower_service::Service;
 use super::{Channel, Client, census::Census};
 use crate::{Body, Error, Request, Response, Stats, layers::PeerAndSizes};
 
-/// What [`Client::connect`] puts together: the paved road, of which more may come without another name.
+/// What [`Client::connect`](crate::Client) puts together: the paved road, of which more may come without another name.
 ///
 /// From the outside in:
 ///

@@ -31,8 +31,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// [`connect`](Self::connect) gives the default stack, whose name is `Client`. Over a stack of your own it is
-/// [`Client::new`]:
+/// `Client::connect` gives the default stack, whose name is `Client`. Over a stack of your own it is
+/// `Client::new`:
 ///
 /// ```
 /// use steeple::{Client, Error, Request, Response};

@@ -20,17 +20,17 @@
 //!
 //! | | size | speed | describes itself | for |
 //! |---|---|---|---|---|
-//! | [`Bincode`] | integers of fixed width | fastest | no | services that share their types |
-//! | [`Postcard`] | a fifth smaller | fast | no | the same, where bytes count |
-//! | [`MsgPack`] | names of fields | fast | yes | types that change at different times |
-//! | [`Json`] | largest | slowest | yes | people, tools and other languages |
+//! | `Bincode` | integers of fixed width | fastest | no | services that share their types |
+//! | `Postcard` | a fifth smaller | fast | no | the same, where bytes count |
+//! | `MsgPack` | names of fields | fast | yes | types that change at different times |
+//! | `Json` | largest | slowest | yes | people, tools and other languages |
 //!
 //! More than the format, it matters that bytes inside of a struct are bytes to serde: a `Vec<u8>` is a
 //! sequence of numbers, and several times slower than a [`Bytes`](bytes::Bytes) or a `serde_bytes` field.
 //!
 //! # The default, and how to leave it
 //!
-//! [`DefaultCodec`] is [`Bincode`], because with integers of fixed width it is the fastest that serde has.
+//! [`DefaultCodec`] is `Bincode`, because with integers of fixed width it is the fastest that serde has.
 //! The bincode library is no longer maintained (RUSTSEC-2025-0141). That is a reason to be able to leave
 //! it and not one to avoid it: one file of this crate names it, it is given only slices with a limit, and
 //! the guard stands before what its decoder does not check. To leave it, name another codec – one line – or

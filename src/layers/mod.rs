@@ -39,7 +39,7 @@
 //! | [`TransformLayer`] | your functions |
 //! | `CompressionLayer` | a comparison; the time of compressing where it is done, and one branch where nothing is marked |
 //!
-//! [`Client::connect`](crate::Client::connect) and [`Server::serve`](crate::Server::serve) put the usual ones together:
+//! [`Client::connect`](crate::Client) and [`Server::serve`](crate::Server::serve) put the usual ones together:
 //! the default stacks [of clients](crate::client#the-stack-by-hand) and [of
 //! servers](crate::server#the-default-stack). By hand:
 //!

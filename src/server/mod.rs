@@ -92,7 +92,8 @@
 //! * Streams that come otherwise: any [`Listener`], of which [`Incoming`](crate::transport::Incoming) makes one of
 //!   a `Stream`; [`also`](Server::also) adds further ones.
 //! * One stream, without a listener: [`serve_connection`]. One request: [`OneByOne`](crate::conn::OneByOne).
-//! * A service for each client: [`Server::serve_with`].
+//! * A service for each client: [`Server::serve_with`]. By who it is, where it came in, or in which turn: the first ten
+//!   of a listener to one, say, and the rest to another.
 //! * What happens is told under [`events::SERVER`](crate::events::SERVER).
 
 mod accepted;

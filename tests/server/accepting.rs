@@ -13,10 +13,11 @@ use std::{
 
 use steeple::{
     Address, Channel, Connector, Error, Request, Response, Server,
+    server::Accepted,
     transport::{Listener, mem::MemStream},
 };
 use tokio::{sync::mpsc, time::sleep};
-use tower::Service;
+use tower::{Service, service_fn};
 
 use crate::support::{call, echo, settle, soon};
 
@@ -242,4 +243,30 @@ async fn each_connection_has_one_clone_of_the_service_for_all_its_calls() {
     }
     // Beside those of the connections there is one that was asked first whether the service is of use.
     assert_eq!(clones.load(Ordering::Relaxed), 1 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_clients_of_a_listener_have_one_service_and_the_rest_another() {
+    let (clients, script) = script();
+    let made = Arc::new(AtomicUsize::new(0));
+    let make = service_fn(move |_: Accepted| {
+        let name = match made.fetch_add(1, Ordering::Relaxed) {
+            0..2 => "of the first",
+            _ => "of the rest",
+        };
+        let service =
+            service_fn(move |_: Request| async move { Ok::<_, Error>(Response::new(name.into())) });
+        async move { Ok::<_, Error>(service) }
+    });
+    let server = Server::new(script);
+    let handle = server.handle();
+    tokio::spawn(server.serve_with(make));
+    for name in ["of the first", "of the first", "of the rest", "of the rest"] {
+        let mut channel = clients.connect("client");
+        for _ in 0..2 {
+            let answer = soon(channel.call(call("who", ""))).await.unwrap();
+            assert_eq!(answer.body().as_bytes(), name);
+        }
+    }
+    soon(handle.drain()).await;
 }

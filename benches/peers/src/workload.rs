@@ -20,6 +20,8 @@ pub(crate) struct Workload {
     pub(crate) callers: usize,
     /// Bytes in the body of a request, and of its answer; zero where the bodies are no plain bytes.
     pub(crate) payload: usize,
+    /// What the connections go over.
+    pub(crate) over: Over,
     /// Whether both processes share one CPU. Unpinned, a lone caller mostly measures how an idle CPU wakes up.
     pub(crate) pinned: bool,
 }
@@ -39,8 +41,8 @@ pub(crate) enum Shape {
     Batch,
     /// Closed; the bodies are JSON, which both sides read and write.
     Json,
-    /// Closed, of messages of about 200 bytes through a proxy that counts; plain, then compressed.
-    Bytes,
+    /// Closed, of messages of about 200 bytes that differ. Then the same through a proxy that counts.
+    Bytes(Content),
     /// Messages without an answer, one after the other as long as there is room.
     OneWay,
     /// Closed; the callers share this many threads of their own, and no thread with the connection.
@@ -51,6 +53,25 @@ pub(crate) enum Shape {
     Settings,
     /// No connection: each stack of layers over an endpoint in the same process.
     Stack,
+}
+
+/// What a connection goes over. All but the first are variants of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Tcp,
+    Tls,
+    /// TCP, compressed by zstd: the connection as a whole, or each message where a peer can only that.
+    Zstd,
+    /// TCP, compressed as a whole by DEFLATE.
+    Deflate,
+}
+
+/// What messages consist of. Each is a variant of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Json,
+    Text,
+    Random,
 }
 
 /// How a value becomes bytes. Each is a variant of the workload.
@@ -71,12 +92,13 @@ pub(crate) struct Choice(pub(crate) Vec<Workload>);
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-const ALL: [Workload; 30] = [
+const ALL: [Workload; 42] = [
     Workload {
         pinned: true,
         ..workload('A', Shape::Closed, 1, 1, 64)
     },
     workload('B', Shape::Closed, 1, 64, 64),
+    over(Over::Tls, workload('B', Shape::Closed, 1, 64, 64)).variant("tls"),
     workload('C', Shape::Closed, 1, 512, 64),
     workload('D', Shape::Closed, 1, 4096, 64),
     workload('E', Shape::Closed, 16, 32, 64),
@@ -84,6 +106,9 @@ const ALL: [Workload; 30] = [
     workload('G', Shape::Closed, 1, 16, 64 * KIB),
     workload('H', Shape::Closed, 1, 4, MIB),
     workload('I', Shape::Idle, 10_000, 1, 64),
+    over(Over::Tls, workload('I', Shape::Idle, 1000, 1, 64 * KIB)).variant("tls"),
+    over(Over::Zstd, workload('I', Shape::Idle, 1000, 1, 64 * KIB)).variant("zstd"),
+    over(Over::Deflate, workload('I', Shape::Idle, 1000, 1, 64 * KIB)).variant("deflate"),
     workload('J', Shape::Beside, 1, 1, 64),
     workload('K', Shape::OneWay, 1, 64, 64),
     typed(Format::Bincode),
@@ -98,7 +123,15 @@ const ALL: [Workload; 30] = [
     workload('N', Shape::Open, 1, 512, 64),
     workload('P', Shape::Batch, 1, 1, 64),
     workload('Q', Shape::Json, 8, 10, 0),
-    workload('R', Shape::Bytes, 1, 64, 0),
+    over(Over::Tcp, messages(Content::Json)).variant("json"),
+    over(Over::Zstd, messages(Content::Json)).variant("json-zstd"),
+    over(Over::Deflate, messages(Content::Json)).variant("json-deflate"),
+    over(Over::Tcp, messages(Content::Text)).variant("text"),
+    over(Over::Zstd, messages(Content::Text)).variant("text-zstd"),
+    over(Over::Deflate, messages(Content::Text)).variant("text-deflate"),
+    over(Over::Tcp, messages(Content::Random)).variant("random"),
+    over(Over::Zstd, messages(Content::Random)).variant("random-zstd"),
+    over(Over::Deflate, messages(Content::Random)).variant("random-deflate"),
     workload('S', Shape::Closed, 2, 50_000, 64).variant("2x50000"),
     workload('S', Shape::Closed, 16, 1024, 64).variant("16x1024"),
     workload('T', Shape::Threads(1), 1, 512, 64).variant("1"),
@@ -109,6 +142,14 @@ const ALL: [Workload; 30] = [
     workload('U', Shape::Settings, 1, 64, 4 * KIB).variant("4KiB"),
     workload('U', Shape::Settings, 1, 16, 64 * KIB).variant("64KiB"),
 ];
+
+const fn messages(content: Content) -> Workload {
+    workload('R', Shape::Bytes(content), 1, 64, 0)
+}
+
+const fn over(over: Over, workload: Workload) -> Workload {
+    Workload { over, ..workload }
+}
 
 const fn workload(
     letter: char,
@@ -124,6 +165,7 @@ const fn workload(
         connections,
         callers,
         payload,
+        over: Over::Tcp,
         pinned: false,
     }
 }
@@ -190,9 +232,12 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let named =
-            |workload: &Workload| name == workload.name() || name == workload.letter.to_string();
-        let chosen: Vec<_> = ALL.into_iter().filter(named).collect();
+        // A letter may itself be the name of one, and of others with a variant.
+        if let Some(named) = ALL.into_iter().find(|workload| name == workload.name()) {
+            return Ok(Self(vec![named]));
+        }
+        let of_letter = |workload: &Workload| name == workload.letter.to_string();
+        let chosen: Vec<_> = ALL.into_iter().filter(of_letter).collect();
         if chosen.is_empty() {
             let known = ALL.map(|workload| workload.name()).join(", ");
             return Err(format!("no workload {name:?} among {known}"));
@@ -218,6 +263,7 @@ impl fmt::Display for Workload {
         match self.payload {
             0 if self.shape == Shape::Stack => f.write_str("no connection")?,
             0 if matches!(self.shape, Shape::Typed(_)) => f.write_str("a struct each way")?,
+            0 if matches!(self.shape, Shape::Bytes(_)) => f.write_str("messages of 210 bytes")?,
             0 => f.write_str("JSON")?,
             bytes if bytes >= MIB => write!(f, "{} MiB", bytes / MIB)?,
             bytes if bytes >= KIB => write!(f, "{} KiB", bytes / KIB)?,
@@ -225,11 +271,15 @@ impl fmt::Display for Workload {
         }
         f.write_str(match self.shape {
             Shape::Closed if self.pinned => ", both processes on one CPU",
-            Shape::Closed | Shape::Settings | Shape::Json | Shape::Typed(_) | Shape::Stack => "",
+            Shape::Closed
+            | Shape::Settings
+            | Shape::Json
+            | Shape::Typed(_)
+            | Shape::Bytes(_)
+            | Shape::Stack => "",
             Shape::Idle => ", idle",
             Shape::Beside => ", beside 64 MiB",
             Shape::Open => ", open loop",
-            Shape::Bytes => ", plain and compressed",
             Shape::Batch => ", 512 calls at once from one task",
             Shape::OneWay => ", one-way",
             Shape::Threads(_) => ", from threads of their own",

@@ -120,6 +120,18 @@ const GOALS: &[Goal] = &[
     no_allocations("steeple balance"),
     no_allocations("steeple client"),
     no_allocations("steeple server"),
+    // What TLS and compression may cost, and what they have to save.
+    within(
+        at("B.tls", Rate, Steeple),
+        at("B", Rate, Steeple),
+        AtLeast(0.6),
+    ),
+    within(at("B.tls", Rate, Bare), at("B", Rate, Bare), AtLeast(0.6)),
+    alone("I.tls", Extra("server_kib_each"), Bare, AtMost(40.0)),
+    alone("I.zstd", Extra("server_kib_each"), Bare, AtMost(200.0)),
+    alone("I.deflate", Extra("server_kib_each"), Bare, AtMost(200.0)),
+    saves("R.json-zstd", "R.json", AtMost(0.25)),
+    saves("R.json-zstd", "R.json-zstd", AtMost(1.0)),
     // What the connection alone may cost.
     ratio("A", P50, Bare, Raw, AtMost(1.03)),
     rate("B", Bare, Raw, 0.95),
@@ -145,6 +157,12 @@ const GOALS: &[Goal] = &[
     as_cheap_as_d("S.2x50000", Bare),
     as_cheap_as_d("S.16x1024", Bare),
 ];
+
+/// Bytes on the wire of `bare`, over those of tonic.
+const fn saves(workload: &'static str, of_tonic: &'static str, bound: Bound) -> Goal {
+    let bytes = Extra("wire_bytes");
+    within(at(workload, bytes, Bare), at(of_tonic, bytes, Tonic), bound)
+}
 
 const fn at(workload: &'static str, figure: Figure, peer: Subject) -> Point {
     Point {

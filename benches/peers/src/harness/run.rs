@@ -64,9 +64,9 @@ fn measure_peer(
         return processes.idle(&unconnected);
     }
     let first = processes.period()?;
-    // A proxy runs in the client: what it costs cannot be told from what the calls do.
+    // What single calls cost cannot be told from what the transfer does.
     let syscalls = match workload.shape {
-        Shape::Bytes | Shape::Beside => None,
+        Shape::Beside => None,
         _ => syscalls::count(&mut processes)?,
     };
     let mut extra = BTreeMap::new();
@@ -94,16 +94,7 @@ fn measure_peer(
             processes.next_period()?.latencies(names, &mut extra);
             first.figures(syscalls)
         }
-        Shape::Bytes => {
-            extra.insert("wire_bytes_plain", first.per_call(|side| side.bytes));
-            if peer.compresses() {
-                let compressed = processes.next_period()?;
-                let bytes = compressed.per_call(|side| side.bytes);
-                extra.insert("wire_bytes_compressed", bytes);
-            }
-            first.surroundings()
-        }
-        Shape::Typed(_) => {
+        Shape::Typed(_) | Shape::Bytes(_) => {
             let counted = processes.next_period()?;
             extra.insert("wire_bytes", counted.per_call(|side| side.bytes));
             first.figures(syscalls)

@@ -31,10 +31,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
 }
 
 fn serve<P: Peer>(cli: &Cli, listener: TcpListener) -> Result<(), Error> {
-    let handler = Handler::of(cli.only_workload()?.shape);
+    let workload = cli.only_workload()?;
+    let handler = Handler::of(workload.shape);
     listener.set_nonblocking(true)?;
     runtime::start(cli.runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        P::serve(listener, handler).await
+        P::serve(listener, handler, workload.over).await
     })
 }

@@ -5,12 +5,14 @@ mod beside;
 pub(crate) mod bytes;
 mod closed;
 mod json;
+mod messages;
 mod oneway;
 mod open;
 pub(crate) mod stack;
 mod typed;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::bytes::Bytes;
@@ -35,12 +37,8 @@ pub(crate) async fn start<P: Peer>(
     workload: Workload,
     probe: &'static Probe,
 ) -> Result<(), Error> {
-    let addr = match workload.shape {
-        Shape::Bytes => bytes::proxy(server, probe).await?,
-        _ => server,
-    };
     for connection in 0..workload.connections {
-        connect::<P>(addr, workload, probe, connection).await?;
+        connect::<P>(server, workload, probe, connection).await?;
     }
     Ok(())
 }
@@ -52,7 +50,8 @@ async fn connect<P: Peer>(
     probe: &'static Probe,
     connection: usize,
 ) -> Result<(), Error> {
-    let mut caller = P::connect(addr).await?;
+    let over = workload.over;
+    let mut caller = P::connect(addr, over).await?;
     let payload = Bytes::from(vec![0x5a; workload.payload]);
     let first = connection * workload.callers;
     let meters = (first..first + workload.callers).map(|index| probe.meter(index));
@@ -84,8 +83,21 @@ async fn connect<P: Peer>(
                 spawn(batch::run(caller.clone(), payload.clone(), meter));
             }
         }
-        Shape::Bytes => {
-            bytes::start(caller, P::connect_compressed(addr).await?, workload, probe)?;
+        Shape::Bytes(content) => {
+            let messages: Arc<[Bytes]> = messages::messages(content)?.into();
+            let counted = P::connect(bytes::proxy(addr, probe).await?, over).await?;
+            // Far apart, or each message would come once from every caller before a compressor has forgotten it.
+            let apart = messages.len() / workload.callers;
+            for (index, mut meter) in meters.enumerate() {
+                let first = index * apart;
+                let (caller, counted) = (caller.clone(), counted.clone());
+                let messages = messages.clone();
+                let uncounted = || probe.phase() == Phase::First;
+                spawn(async move {
+                    bytes::run_while(caller, &messages, first, &mut meter, uncounted).await?;
+                    bytes::run_while(counted, &messages, first, &mut meter, || true).await
+                });
+            }
         }
         Shape::Json => {
             for meter in meters {
@@ -98,7 +110,7 @@ async fn connect<P: Peer>(
             }
         }
         Shape::Typed(format) => {
-            let counted = P::connect(bytes::proxy(addr, probe).await?).await?;
+            let counted = P::connect(bytes::proxy(addr, probe).await?, over).await?;
             for mut meter in meters {
                 let (caller, counted) = (caller.clone(), counted.clone());
                 let uncounted = || probe.phase() == Phase::First;

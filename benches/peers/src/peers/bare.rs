@@ -5,19 +5,16 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use steeple::codec::{Arena, Codec, decode, encode};
-use steeple::transport::TcpListener as Listener;
-use steeple::{
-    Body, Channel, Client, Connector, Error as CallError, Kind, Request, Response, Server,
-};
+use steeple::{Body, Channel, Client, Error as CallError, Kind, Request, Response};
 use tokio::net::TcpListener;
 use tower::{Service, service_fn};
 
-use super::settings::options;
+use super::over::{self, Stack};
 use super::steeple::batch;
 use super::{Caller, Handler, Peer};
 use crate::Error;
 use crate::order::Order;
-use crate::workload::Format;
+use crate::workload::{Format, Over};
 
 /// The peer `bare`.
 #[derive(Debug)]
@@ -26,21 +23,17 @@ pub(crate) struct Bare;
 impl Peer for Bare {
     type Caller = Connection;
 
-    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler, over: Over) -> io::Result<()> {
         let mut arena = Arena::new();
         let service = service_fn(move |request: Request| {
             std::future::ready(answer(handler, request.into_body(), &mut arena).map(Response::new))
         });
-        Server::new(Listener::from_tokio(listener)?)
-            .options(options())
-            .serve_bare(service)
-            .await;
-        Ok(())
+        over::serve(listener, over, service, Stack::None).await
     }
 
-    async fn connect(addr: SocketAddr) -> Result<Connection, Error> {
+    async fn connect(addr: SocketAddr, over: Over) -> Result<Connection, Error> {
         Ok(Connection {
-            channel: Connector::new().options(options()).connect(addr).await?,
+            channel: over::channel(addr, over).await?,
             arena: Arena::new(),
         })
     }

@@ -3,6 +3,7 @@
 mod bare;
 mod blocking;
 mod handler;
+mod over;
 mod raw;
 pub(crate) mod settings;
 mod steeple;
@@ -21,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::Error;
 use crate::order::Order;
-use crate::workload::{Format, Shape, Workload};
+use crate::workload::{Format, Over, Shape, Workload};
 
 pub(crate) use self::bare::Bare;
 pub(crate) use self::blocking::Blocking;
@@ -75,20 +76,24 @@ impl Subject {
     }
 
     /// Whether it is one of those that the workload compares. Where values travel, these are the peers that have a
-    /// codec of that name.
+    /// codec of that name; where connections go over more than TCP, those that are set up here to do that.
     pub(crate) fn takes_part(self, workload: &Workload) -> bool {
+        let goes_over = match (workload.over, self) {
+            (Over::Tcp, _) | (_, Self::Bare | Self::Steeple) => true,
+            (Over::Zstd, Self::Tonic) => matches!(workload.shape, Shape::Bytes(_)),
+            _ => false,
+        };
+        if !goes_over {
+            return false;
+        }
         match (workload.shape, self) {
             (Shape::Typed(_), Self::Raw | Self::Std) => false,
             (Shape::Typed(format), Self::Bare | Self::Steeple) => format.codec().is_some(),
             (Shape::Typed(format), Self::Tarpc) => format == Format::Bincode,
             (Shape::Typed(format), Self::Tonic) => format == Format::Prost,
+            (Shape::Bytes(_), Self::Std) => false,
             _ => true,
         }
-    }
-
-    /// Whether it can compress what it sends.
-    pub(crate) fn compresses(self) -> bool {
-        matches!(self, Self::Tonic)
     }
 }
 
@@ -101,17 +106,14 @@ pub(crate) trait Peer: 'static {
     fn serve(
         listener: TcpListener,
         handler: Handler,
+        over: Over,
     ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Opens one connection.
-    fn connect(addr: SocketAddr) -> impl Future<Output = Result<Self::Caller, Error>> + Send;
-
-    /// Opens one connection that compresses both ways, if the peer can.
-    fn connect_compressed(
-        _addr: SocketAddr,
-    ) -> impl Future<Output = Result<Option<Self::Caller>, Error>> + Send {
-        std::future::ready(Ok(None))
-    }
+    fn connect(
+        addr: SocketAddr,
+        over: Over,
+    ) -> impl Future<Output = Result<Self::Caller, Error>> + Send;
 }
 
 /// One caller on a connection.
@@ -168,7 +170,7 @@ mod tests {
     use crate::workload::Choice;
 
     #[test]
-    fn a_variant_compares_the_peers_that_have_its_codec() {
+    fn a_variant_compares_the_peers_that_can() {
         for (name, expected) in [
             (
                 "L.bincode",
@@ -176,6 +178,11 @@ mod tests {
             ),
             ("L.json", &[Subject::Bare, Subject::Steeple]),
             ("L.prost", &[Subject::Tonic]),
+            ("B.tls", &[Subject::Bare, Subject::Steeple]),
+            (
+                "R.json-zstd",
+                &[Subject::Bare, Subject::Steeple, Subject::Tonic],
+            ),
             ("B", Subject::value_variants()),
         ] {
             let Choice(workloads) = name.parse().unwrap();

@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use steeple::codec::AnyCodec;
 use steeple::router::Reply;
-use steeple::transport::TcpListener as Listener;
-use steeple::{Batch, Client, DefaultStack, Kind, Router, RpcService, Server};
+use steeple::{Batch, Client, DefaultStack, Kind, Router, RpcService};
 use tokio::net::TcpListener;
 
 use super::handler::{count, receipt};
+use super::over::{self, Stack};
 use super::{Caller, Handler, Peer};
 use crate::Error;
 use crate::order::Order;
-use crate::workload::Format;
+use crate::workload::{Format, Over};
 
 /// The one method.
 const CALL: &str = "Call";
@@ -26,7 +26,7 @@ pub(crate) struct Steeple;
 impl Peer for Steeple {
     type Caller = Connection;
 
-    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler, over: Over) -> io::Result<()> {
         let router: Router = Router::new();
         let router = match handler {
             Handler::Echo => router.route(CALL, async |body: Bytes| body),
@@ -34,14 +34,12 @@ impl Peer for Steeple {
             Handler::Count => router.route(CALL, async |_: Bytes| count()),
             Handler::Exchange(_) => router.route(CALL, async |order: Order| Reply(order)),
         };
-        let server = Server::new(Listener::from_tokio(listener)?);
-        server.serve(router).await;
-        Ok(())
+        over::serve(listener, over, router, Stack::Default).await
     }
 
-    async fn connect(addr: SocketAddr) -> Result<Connection, Error> {
+    async fn connect(addr: SocketAddr, over: Over) -> Result<Connection, Error> {
         Ok(Connection {
-            client: Client::connect(addr).await?,
+            client: over::client(addr, over).await?,
             typed: None,
         })
     }

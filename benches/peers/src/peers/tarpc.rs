@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
 use crate::order::Order;
-use crate::workload::Format;
+use crate::workload::{Format, Over};
 
 /// What surrounds a body in a frame.
 const ENVELOPE: usize = 1024;
@@ -53,7 +53,7 @@ impl Echo for Server {
 impl Peer for Tarpc {
     type Caller = EchoClient;
 
-    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler, _: Over) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             let config = server::Config {
@@ -67,7 +67,7 @@ impl Peer for Tarpc {
         }
     }
 
-    async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
+    async fn connect(addr: SocketAddr, _: Over) -> Result<EchoClient, Error> {
         let stream = TcpStream::connect(addr).await?;
         let mut config = client::Config::default();
         config.max_in_flight_requests = ROOM;

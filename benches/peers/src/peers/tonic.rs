@@ -25,7 +25,7 @@ use tonic_prost::ProstCodec;
 use super::{Caller, Handler, MAX_BODY, Peer};
 use crate::Error;
 use crate::order::Order;
-use crate::workload::Format;
+use crate::workload::{Format, Over};
 
 /// The name and number of a field in front of its bytes.
 const ENVELOPE: usize = 1024;
@@ -51,7 +51,7 @@ struct Echoed {
 impl Peer for Tonic {
     type Caller = EchoClient;
 
-    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler, _: Over) -> io::Result<()> {
         tonic::transport::Server::builder()
             .initial_connection_window_size(CONNECTION_WINDOW)
             .add_service(EchoServer(handler))
@@ -60,21 +60,18 @@ impl Peer for Tonic {
             .map_err(io::Error::other)
     }
 
-    async fn connect(addr: SocketAddr) -> Result<EchoClient, Error> {
+    async fn connect(addr: SocketAddr, over: Over) -> Result<EchoClient, Error> {
         let channel = Endpoint::from_shared(format!("http://{addr}"))?
             .initial_connection_window_size(CONNECTION_WINDOW)
             .connect()
             .await?;
         let grpc = client::Grpc::new(channel).max_decoding_message_size(MAX_BODY + ENVELOPE);
-        Ok(EchoClient(grpc))
-    }
-
-    async fn connect_compressed(addr: SocketAddr) -> Result<Option<EchoClient>, Error> {
-        let EchoClient(grpc) = Self::connect(addr).await?;
-        let grpc = grpc
-            .send_compressed(COMPRESSION)
-            .accept_compressed(COMPRESSION);
-        Ok(Some(EchoClient(grpc)))
+        Ok(EchoClient(match over {
+            Over::Zstd => grpc
+                .send_compressed(COMPRESSION)
+                .accept_compressed(COMPRESSION),
+            _ => grpc,
+        }))
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Error;
 use crate::peers::{Handler, Peer};
+use crate::workload::Over;
 
 /// The peer `raw`.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Raw;
 impl Peer for Raw {
     type Caller = client::Connection;
 
-    async fn serve(listener: TcpListener, handler: Handler) -> io::Result<()> {
+    async fn serve(listener: TcpListener, handler: Handler, _: Over) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
@@ -34,7 +35,7 @@ impl Peer for Raw {
         }
     }
 
-    async fn connect(addr: SocketAddr) -> Result<client::Connection, Error> {
+    async fn connect(addr: SocketAddr, _: Over) -> Result<client::Connection, Error> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(client::Connection::start(stream))
