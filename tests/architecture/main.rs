@@ -112,6 +112,7 @@ const LAYERS: Table = &[
             "backoff", "carry", "context", "error", "explain", "method", "outcome",
         ],
     ),
+    ("coalesce", &["carry", "error"]),
     (
         "fallback",
         &[
