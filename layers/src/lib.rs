@@ -40,7 +40,7 @@
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
-//! None but the last makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
+//! None but the last two makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
 //! that tells whether a layer of your own keeps the contract that these keep.
 //!
 //! Users depend on `steeple` and find all of this re-exported there.

@@ -112,7 +112,7 @@ const LAYERS: Table = &[
             "backoff", "carry", "context", "error", "explain", "method", "outcome",
         ],
     ),
-    ("coalesce", &["carry", "error"]),
+    ("coalesce", &["carry", "error", "explain"]),
     (
         "fallback",
         &[

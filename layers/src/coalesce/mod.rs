@@ -73,7 +73,10 @@ use self::{
     flight::{Flight, Place},
     future::Shared,
 };
-use crate::{Carry, Error};
+use crate::{
+    Carry, Error,
+    explain::{Explain, Explanation},
+};
 
 /// The most different calls that are shared at a time: others are made as if the layer were not there.
 pub const MAX_KEYS: usize = 16 * 1024;
@@ -172,6 +175,13 @@ where
             }
             Err(call) => CoalesceFuture::alone(call),
         }
+    }
+}
+
+impl<S: Service<R> + Explain, F, R, K> Explain for Coalesce<S, F, R, K> {
+    fn explain(&self, out: &mut Explanation) {
+        out.part("Coalesce");
+        self.inner.explain(out);
     }
 }
 
