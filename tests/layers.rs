@@ -7,22 +7,27 @@ use std::{
 
 use bytes::Bytes;
 use steeple::{
-    Body, BoxError, Channel, Client, Connector, Error, Execution, Kind, Request, Response, Router,
-    RpcService,
+    Body, BoxError, Channel, Client, Connector, Endpoint, Error, Execution, Kind, Request,
+    Response, Router, RpcService, Server,
     conn::Builder,
     layers::{
-        AsyncAuthLayer, AuthLayer, BearerLayer, CatchPanicLayer, CompressionLayer, FaultLayer,
-        InheritLayer, LoadShedLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, RetryLayer,
+        AsyncAuthLayer, AuthLayer, BalanceLayer, BearerLayer, BreakerLayer, BreakerPolicy,
+        CatchPanicLayer, CompressionLayer, FaultLayer, HedgeLayer, InheritLayer, LoadShedLayer,
+        LogLayer, PeerAndSizes, PropagateTraceLayer, Replicas, RetryLayer, RetryPolicy,
         TimeoutLayer, TraceLayer, TransformLayer,
         auth::Token,
+        balance::RoundRobin,
+        breaker::Circuits,
         explain::{Explanation, OpaqueLayer},
+        replicas::Ejection,
+        resolve::Fixed,
     },
     test::probe,
-    transport::mem::MemStream,
+    transport::mem::{MemNetwork, MemStream},
     wire::Role,
 };
-use tokio::time::Instant;
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tokio::{sync::Notify, time::Instant};
+use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, service_fn};
 
 /// A client of this service, over a connection of its own.
 fn connect(service: impl RpcService + Send + 'static) -> Channel {
@@ -62,6 +67,85 @@ async fn a_server_sees_the_number_of_each_attempt() {
     let error = client.call(request("Put")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert_eq!(*seen.lock().unwrap(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempt_that_loses_to_its_hedge_is_cancelled_on_the_wire() {
+    struct Dropped(Arc<Notify>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    let cancelled = Arc::new(Notify::new());
+    let dropped = cancelled.clone();
+    let stalls = service_fn(move |request: Request| {
+        let guard = Dropped(dropped.clone());
+        async move {
+            if request.cx().attempt() == 0 {
+                std::future::pending::<()>().await;
+            }
+            std::mem::forget(guard);
+            Ok::<_, Error>(Response::new(request.into_body()))
+        }
+    });
+    let mut client = HedgeLayer::after(Duration::from_millis(10))
+        .idempotent(["Get"])
+        .layer(connect(stalls));
+    client.call(request("Get")).await.unwrap();
+    cancelled.notified().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_on_each_endpoint_is_looked_at_by_its_name() {
+    let network = MemNetwork::new(1);
+    let mut servers = Vec::new();
+    for (name, kind) in [("bad", Some(Kind::Unavailable)), ("good", None)] {
+        let serve = service_fn(move |request: Request| async move {
+            match kind {
+                Some(kind) => Err(Error::new(kind, "out of order")),
+                None => Ok(Response::new(request.into_body())),
+            }
+        });
+        servers.push(Server::new(network.listen(name).unwrap()).spawn(serve));
+    }
+    let circuits = Circuits::new(BreakerPolicy::new().failures(3));
+    let named = circuits.clone();
+    let breakers = layer_fn(move |channel: Channel| {
+        let name = channel
+            .address()
+            .map_or_else(String::new, |it| it.to_string());
+        BreakerLayer::of(named.of(name)).layer(channel)
+    });
+    let endpoints = ["mem://bad", "mem://good"].map(|it| it.parse::<Endpoint>().unwrap());
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let replicas = Replicas::builder(Fixed::new(endpoints).unwrap(), connector)
+        .layer(breakers)
+        .ejection(Ejection::never())
+        .start();
+    replicas.ready().await.unwrap();
+    let mut client = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::new().budget(None)))
+        .layer(BalanceLayer::new(RoundRobin::default()))
+        .service(replicas.clone());
+    for _ in 0..20 {
+        let mut get = request("Get");
+        get.cx_mut().set_idempotent(true);
+        client.call(get).await.unwrap();
+    }
+    let states: Vec<_> = circuits
+        .all()
+        .into_iter()
+        .map(|(name, circuit)| format!("{name} is {}", circuit.state()))
+        .collect();
+    assert!(states[0].starts_with("mem://bad is open for"), "{states:?}");
+    assert!(
+        states[0].ends_with("3 failures in a row, the last: out of order"),
+        "{states:?}"
+    );
+    assert_eq!(states[1], "mem://good is closed");
+    replicas.drain().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +195,9 @@ async fn the_stacks_of_the_documentation_keep_the_contract() {
     let client = ServiceBuilder::new()
         .layer(LogLayer::new().describe(PeerAndSizes))
         .layer(TimeoutLayer::default())
-        .layer(RetryLayer::default());
+        .layer(RetryLayer::default())
+        .layer(HedgeLayer::after(Duration::from_millis(1)).idempotent(["Probe"]))
+        .layer(BreakerLayer::default());
     let server = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(LogLayer::new().describe(PeerAndSizes))

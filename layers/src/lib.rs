@@ -36,10 +36,11 @@
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 10 ns, and a map by name where there is one |
 //! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | 20 ns: a copy of the context, or of the request |
+//! | [`CoalesceLayer`] | callers who ask the same at the same time share one call | both | outside of retries | three allocations, a lock and a map |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
 //! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
-//! None but the last makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
+//! None but the last two makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
 //! that tells whether a layer of your own keeps the contract that these keep.
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
@@ -48,6 +49,7 @@ pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod catch_panic;
+pub mod coalesce;
 pub mod drain;
 pub mod explain;
 pub mod fallback;
@@ -85,6 +87,7 @@ pub use self::{
     breaker::{BreakerLayer, BreakerPolicy},
     carry::{Carry, Replay},
     catch_panic::CatchPanicLayer,
+    coalesce::CoalesceLayer,
     context::Context,
     drain::DrainLayer,
     error::{Application, AsError, BoxError, Error, Execution, Kind, Origin},

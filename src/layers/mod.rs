@@ -11,6 +11,7 @@
 //! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries |
 //! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain |
 //! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of [`RetryLayer`] |
+//! | [`CoalesceLayer`] | callers who ask the same at the same time share one call | both | outside of [`RetryLayer`] |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of [`TimeoutLayer`] |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
@@ -105,10 +106,10 @@ mod transform;
 
 pub use steeple_layers::{
     AdmissionLayer, Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer,
-    DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer,
-    RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, admission,
-    balance, breaker, catch_panic, drain, explain, fallback, fault, hedge, inherit, log, policies,
-    rate_limit, replicas, resolve, retry, timeout,
+    CoalesceLayer, DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
+    PolicyLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    admission, balance, breaker, catch_panic, coalesce, drain, explain, fallback, fault, hedge,
+    inherit, log, policies, rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

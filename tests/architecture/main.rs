@@ -113,6 +113,7 @@ const LAYERS: Table = &[
             "backoff", "carry", "context", "error", "explain", "method", "outcome",
         ],
     ),
+    ("coalesce", &["carry", "error", "explain"]),
     (
         "fallback",
         &[

@@ -245,11 +245,14 @@ where
 }
 
 impl<R: Replay> Next<R> {
-    /// The next hedge, unless its time would come after the deadline.
+    /// The next hedge, unless its time would come after the deadline, or the call has had all its attempts.
     fn new(replay: R, left: u32, since: Instant, delay: &Delay) -> Option<Self> {
-        let at = since.checked_add(delay.now())?;
-        let in_time = replay.cx().deadline().is_none_or(|deadline| at < deadline);
-        in_time.then_some(Self {
+        let cx = replay.cx();
+        let at = since.checked_add(cx.hedge_delay().unwrap_or_else(|| delay.now()))?;
+        let in_time = cx.deadline().is_none_or(|deadline| at < deadline);
+        let number = cx.attempt().saturating_add(1);
+        let is_allowed = cx.max_attempts().is_none_or(|most| number < most);
+        (in_time && is_allowed).then_some(Self {
             replay,
             at,
             timer: None,

@@ -30,6 +30,7 @@
 //! |---|---|
 //! | hedged are | calls that may run twice: [declared](HedgeLayer::idempotent) so, or [by themselves](crate::Context::set_idempotent), with a request that can be [replayed](crate::Replay) |
 //! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first |
+//! | a call may say otherwise | by [when to hedge](crate::Context::hedge_delay) and [how many attempts](crate::Context::max_attempts) it has, as a rule by a [policy of its method](crate::policies) |
 //! | it is paid for by | a [`Budget`], which retries can [share](HedgeLayer::shared_budget) |
 //! | the call ends with | the first success, or the first error that another attempt would not change, such as that of an application |
 //! | an attempt that fails otherwise | lets the others run on; the last to fail ends the call, with the error of the one that got furthest |
@@ -259,7 +260,8 @@ impl Settings {
         if cx.attempt() == 0 && !self.is_budget_shared {
             self.budget.deposit();
         }
-        self.hedges > 0 && self.idempotent.covers(cx)
+        let is_never = cx.hedge_delay() == Some(Duration::MAX);
+        self.hedges > 0 && !is_never && self.idempotent.covers(cx)
     }
 }
 

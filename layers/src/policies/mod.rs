@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a deadline, a cap | whoever keeps deadlines: [`TimeoutLayer`](crate::TimeoutLayer), a connection |
 //! | whether it is idempotent, how many attempts | [`RetryLayer`](crate::RetryLayer), with a [`RetryPolicy`](crate::RetryPolicy) |
-//! | when to hedge | a layer that hedges |
+//! | when to hedge | [`HedgeLayer`](crate::HedgeLayer), which counts hedges among the attempts |
 //! | the priority | a layer that admits calls |
 //! | whether to compress | a layer that compresses |
 //!

@@ -9,8 +9,8 @@ use std::{
 };
 
 use steeple_layers::{
-    BreakerLayer, BreakerPolicy, CatchPanicLayer, DrainLayer, Error, FallbackLayer, FaultLayer,
-    HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RetryLayer, TimeoutLayer,
+    BreakerLayer, BreakerPolicy, CatchPanicLayer, CoalesceLayer, DrainLayer, Error, FallbackLayer,
+    FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RetryLayer, TimeoutLayer,
     policies::{MethodPolicies, MethodPolicy},
     test::{Report, Simulated, probe},
 };
@@ -46,6 +46,12 @@ async fn every_layer_keeps_the_contract() {
         .unwrap();
     check(&BreakerLayer::default()).await.unwrap();
     check(&BreakerLayer::new(BreakerPolicy::new().failures(1)))
+        .await
+        .unwrap();
+    check(&CoalesceLayer::new(|_: &Call| Some(7)))
+        .await
+        .unwrap();
+    check(&CoalesceLayer::new(|_: &Call| None::<()>))
         .await
         .unwrap();
     check(&FallbackLayer::with(|_, _| Some("instead")))

@@ -230,6 +230,46 @@ async fn a_hedge_that_would_come_after_the_deadline_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_says_when_it_is_hedged_and_how_many_attempts_it_has() {
+    let hedged = async |change: fn(&mut Context)| {
+        let mut one = get();
+        change(&mut one.cx);
+        let steps = (0..9).map(|_| Step::Late(seconds(1)));
+        let (_, _, (attempts, _)) = call(layer().hedges(3), one, steps).await;
+        attempts - 1
+    };
+    assert_eq!(hedged(|_| {}).await, 3);
+    assert_eq!(
+        hedged(|cx| {
+            cx.set_hedge_delay(millis(400));
+        })
+        .await,
+        2
+    );
+    assert_eq!(
+        hedged(|cx| {
+            cx.set_hedge_delay(Duration::MAX);
+        })
+        .await,
+        0
+    );
+    assert_eq!(
+        hedged(|cx| {
+            cx.set_max_attempts(2);
+        })
+        .await,
+        1
+    );
+    assert_eq!(
+        hedged(|cx| {
+            cx.set_max_attempts(1);
+        })
+        .await,
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hedge_waits_for_a_service_that_is_not_ready() {
     let script = Script::new([Step::Late(millis(500)), Step::Answer]);
     let limited = ConcurrencyLimitLayer::new(1).layer(script.clone());

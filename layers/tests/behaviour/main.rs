@@ -2,6 +2,7 @@
 
 mod breaker;
 mod catch_panic;
+mod coalesce;
 mod contract;
 mod drain;
 mod explain;
