@@ -1,8 +1,8 @@
 //! A call that is made once it may be: what the layers with a queue have in common.
 //!
-//! A call that may go at once is made by the service that is ready, and costs no clone. One that has to wait leaves
-//! that service, with whatever its readiness holds, to others: it keeps a clone, and makes it ready when its
-//! turn has come.
+//! A call that may go at once is made by the service that is ready, and costs no clone. One that has to wait takes that
+//! service with it, and leaves a clone. It could not leave the ready one: what its readiness holds would be held by those
+//! who wait, and lacking to those whose turn it is.
 
 use std::{
     fmt,
@@ -61,8 +61,6 @@ pin_project! {
         },
         /// It waits for its turn.
         Waiting { ticket: T, parked: Parked<S, R> },
-        /// Its turn has come, and the service is made ready for it.
-        Readying { pass: Option<T::Pass>, parked: Parked<S, R> },
         /// It is not to be made.
         Refused { error: Option<Error> },
         /// The result was taken.
@@ -80,7 +78,7 @@ impl<S: Service<R>, R, T: Ticket> Gated<S, R, T> {
         }
     }
 
-    /// By `service`, which is made ready in its turn.
+    /// By `service`, which is ready.
     pub(crate) fn waiting(ticket: T, service: S, request: R) -> Self {
         let parked = Some(Box::new((service, request)));
         Self {
@@ -116,25 +114,14 @@ where
                 }
                 StateProjection::Waiting { ticket, parked } => match ready!(ticket.poll(cx)) {
                     Ok(pass) => {
-                        let (pass, parked) = (Some(pass), parked.take());
-                        state.set(State::Readying { pass, parked });
+                        let parked = parked.take().expect("taken when it is called");
+                        let (mut service, request) = *parked;
+                        let call = service.call(request);
+                        state.set(State::Called { call, pass });
                         continue;
                     }
                     Err(error) => Err(error.into()),
                 },
-                StateProjection::Readying { pass, parked } => {
-                    let (service, _) = parked.as_deref_mut().expect("taken when it is called");
-                    match ready!(service.poll_ready(cx)) {
-                        Ok(()) => {
-                            let (mut service, request) = *parked.take().expect("borrowed above");
-                            let pass = pass.take().expect("taken when it is called");
-                            let call = service.call(request);
-                            state.set(State::Called { call, pass });
-                            continue;
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
                 StateProjection::Refused { error } => {
                     Err(error.take().expect("polled after completion").into())
                 }
@@ -152,7 +139,6 @@ impl<S: Service<R>, R, T: Ticket> fmt::Debug for Gated<S, R, T> {
         f.write_str(match self.state {
             State::Called { .. } => "called",
             State::Waiting { .. } => "waiting",
-            State::Readying { .. } => "readying",
             State::Refused { .. } => "refused",
             State::Done => "done",
         })

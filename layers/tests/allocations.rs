@@ -8,7 +8,10 @@ use std::{
 };
 
 use allocation_counter::measure;
-use steeple_layers::{Carry, Error, HedgeLayer, LogLayer, Replay, RetryLayer, TimeoutLayer};
+use steeple_layers::{
+    AdmissionLayer, Carry, Error, HedgeLayer, InheritLayer, LogLayer, RateLimitLayer, Replay,
+    RetryLayer, TimeoutLayer, admission::Limit, rate_limit::Rate,
+};
 use tokio::runtime::Builder;
 use tower::{Service, ServiceBuilder};
 
@@ -64,17 +67,33 @@ impl Future for Answering {
 
 #[test]
 fn the_layers_of_a_client_make_no_allocation_for_a_call_that_succeeds() {
-    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    let mut client = ServiceBuilder::new()
+    let client = ServiceBuilder::new()
         .layer(LogLayer::new())
         .layer(TimeoutLayer::default())
         .layer(RetryLayer::default())
         .layer(HedgeLayer::percentile(99.0, Duration::from_secs(1)).idempotent(["Echo"]))
         .layer(TimeoutLayer::per_attempt(Duration::from_secs(2)))
         .service(PendingOnce);
+    makes_no_allocation(client);
+}
+
+#[test]
+fn the_layers_of_a_server_make_no_allocation_for_a_call_that_does_not_wait() {
+    let server = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::without_default().cap(Duration::from_secs(2)))
+        .layer(InheritLayer::new())
+        .layer(RateLimitLayer::new(Rate::per_second(1_000_000)))
+        .layer(AdmissionLayer::new(Limit::adaptive(1..=10)))
+        .service(PendingOnce);
+    makes_no_allocation(server);
+}
+
+fn makes_no_allocation(mut service: impl Service<Call>) {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let mut call = || {
         let request = Call(steeple_layers::Context::new("Echo"));
-        let mut answer = pin!(client.call(request));
+        let mut answer = pin!(service.call(request));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(answer.as_mut().poll(&mut cx).is_pending());
         assert!(answer.as_mut().poll(&mut cx).is_ready());

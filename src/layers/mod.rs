@@ -93,7 +93,8 @@
 //! not call keeps others waiting. Around the service of a server that does no harm: the connection calls
 //! what it has made ready. On a client it asks for [`LoadShedLayer`] outside of it, or for callers that drop
 //! what they do not use. A layer of it in `ServiceBuilder::layer` limits each service it is put around:
-//! for one limit over all connections of a server, which clone one service, that is the same.
+//! for one limit over all connections of a server, which clone one service, that is the same. Its queue is first come,
+//! first served whatever comes, and not bounded by it: under overload [`AdmissionLayer`] serves more.
 
 pub mod auth;
 pub mod trace;

@@ -87,6 +87,44 @@
 //! # }
 //! ```
 //!
+//! # Under overload
+//!
+//! The limits above keep a server alive; they do not keep it useful. Requests that wait for one of many handlers wait in
+//! turn, and a server that is asked for more than it can do serves all of them too late. What helps is an
+//! [`AdmissionLayer`](crate::layers::AdmissionLayer) directly around the handlers. It is not in the default stack, since
+//! it needs a number that only you know: how many handlers run well at once, as what they share allows. (Or a range, in
+//! which it finds that out.)
+//!
+//! ```
+//! use steeple::{
+//!     Error, Request, Router, Server,
+//!     layers::{
+//!         AdmissionLayer,
+//!         admission::{Limit, Priority},
+//!     },
+//! };
+//! use tower::Layer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let router = Router::new().route("Echo", |text: String| text);
+//! let admission = AdmissionLayer::new(Limit::fixed(64)).priority(|request: &Request| {
+//!     match request.metadata().get("tier").is_some_and(|tier| tier == "gold") {
+//!         true => Priority::Important,
+//!         false => Priority::Normal,
+//!     }
+//! });
+//! let server = Server::bind("tcp://127.0.0.1:0").await?;
+//! # let server = server.drain_on(async {});
+//! server.serve(admission.layer(router)).await;
+//! println!("{:?}", admission.stats());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Calls that wait in it have begun, for the connection: they count as handlers. The example `overload` measures what it
+//! does.
+//!
 //! # Beside a server
 //!
 //! * Streams that come otherwise: any [`Listener`], of which [`Incoming`](crate::transport::Incoming) makes one of

@@ -93,7 +93,10 @@ impl Gate {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.state().queue.stats()
+        self.change(|state, now, woken| {
+            state.queue.look(now, woken);
+            state.queue.stats()
+        })
     }
 
     /// Lets a call through if there is room.

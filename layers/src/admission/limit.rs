@@ -24,14 +24,14 @@ impl Limit {
 
     /// As many as do not slow each other down, found out by how long they take.
     ///
-    /// It begins with 20. From then on it is judged every 100 ms, if at least 10 calls have succeeded in them: where these
-    /// took up to half as long again as they do when few run, the limit grows by half its square root; where they took
-    /// longer, it shrinks by as much as they did. It stays where it is while less than half of it is used, and always in
-    /// the range, which is 1 at least.
+    /// It begins with the least of the range, which is at least 1, and is judged every 100 ms, if at least 10 calls have
+    /// succeeded in them: where these took up to half as long again as they do when few run, the limit grows by half its
+    /// square root, so from 1 to 100 in four seconds; where they took longer, it grows less, or shrinks by as much as they
+    /// did. It does not grow while less than half of it is used.
     ///
-    /// How long calls take when few run is the shortest mean time of such a period; every 30 seconds without a shorter
-    /// one it is measured anew, for which the limit is halved for two periods. So it does not grow with a load that
-    /// lasts. Calls that fail do not count: to refuse is quick.
+    /// How long calls take when few run is the shortest mean time of such a period; after 30 seconds without a shorter
+    /// one it is measured anew, for which the limit is halved for two periods. So a load that lasts does not move it.
+    /// Calls that fail do not count: to refuse is quick.
     ///
     /// It suits handlers that take about the same time each. Of a few that take long among many that do not, the mean
     /// says little: give them an admission of their own.
@@ -43,14 +43,14 @@ impl Limit {
     pub(super) fn first(&self) -> usize {
         match &self.0 {
             Rule::Fixed(calls) => *calls,
-            Rule::Adaptive(range) => FIRST.clamp(*range.start(), *range.end()),
+            Rule::Adaptive(range) => *range.start(),
         }
     }
 
     pub(super) fn gradient(&self) -> Option<Gradient> {
         match &self.0 {
             Rule::Fixed(_) => None,
-            Rule::Adaptive(range) => Some(Gradient::new(self.first(), range.clone())),
+            Rule::Adaptive(range) => Some(Gradient::new(range.clone())),
         }
     }
 }
@@ -80,9 +80,6 @@ struct Period {
     running: usize,
 }
 
-/// The limit before anything is known: a small server's threads, and little for any other.
-const FIRST: usize = 20;
-
 /// How often the limit is judged: several times within the second in which a load changes.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -106,10 +103,10 @@ const STALE: Duration = Duration::from_secs(30);
 const PROBE: u32 = 2;
 
 impl Gradient {
-    fn new(first: usize, range: RangeInclusive<usize>) -> Self {
+    fn new(range: RangeInclusive<usize>) -> Self {
         Self {
+            limit: *range.start() as f64,
             range,
-            limit: first as f64,
             period: Period::default(),
             base: None,
             stale_at: None,
@@ -253,14 +250,16 @@ mod tests {
     #[test]
     fn a_limit_that_is_not_used_does_not_grow() {
         let mut gradient = adaptive(1..=10_000);
-        assert_eq!(House::new(1000.0).run(&mut gradient, 4, 25), FIRST);
+        assert_eq!(House::new(1000.0).run(&mut gradient, 4, 25), 9);
     }
 
     #[test]
     fn it_stays_in_its_range_which_is_never_empty() {
         let mut gradient = adaptive(5..=30);
         assert_eq!(House::new(1e6).run(&mut gradient, usize::MAX, 25), 30);
-        assert_eq!(House::new(0.1).run(&mut gradient, usize::MAX, 25), 5);
+        assert_eq!(House::new(1.0).run(&mut gradient, 1, 25), 30);
+        let mut least = adaptive(5..=30);
+        assert_eq!(House::new(1.0).run(&mut least, usize::MAX, 0), 5);
         assert_eq!(Limit::adaptive(0..=0).first(), 1);
         #[allow(clippy::reversed_empty_ranges, reason = "what a user may write")]
         let reversed = Limit::adaptive(7..=3);

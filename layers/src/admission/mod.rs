@@ -6,7 +6,7 @@
 //!
 //! | | calm | overload |
 //! |---|---|---|
-//! | is when | | the longest wait was above 5 ms throughout 100 ms, until nobody waits |
+//! | is when | | the longest wait was above 5 ms throughout 100 ms, until in 100 ms more calls find a free place than are shed |
 //! | who is served next | the oldest | the newest: whoever waits for the oldest has nearly given up |
 //! | how many wait | 1024 | a quarter of the limit, at least one |
 //! | how long | until the deadline is near | 5 ms; the last one stays |
@@ -61,7 +61,7 @@
 //! On a server, directly around the handlers: what a log or a deadline outside of it sees includes the refusals. It is
 //! always as ready as the service that it is around, so nothing waits for it before it was decoded: a connection goes on
 //! reading, and a call that waits is one of its handlers. A limit of those has to be higher than this one and
-//! `max_waiting` together. Layers inside of it should not hold calls back by not being ready.
+//! `max_waiting` together. A call that waits keeps what the readiness inside of it holds, so there should be no limit.
 //!
 //! A handler that calls its own server holds a place while it waits for another: with many of those the limit has
 //! to be higher than their number, or all wait for each other until they are shed.
@@ -82,6 +82,7 @@ mod queue;
 mod stats;
 
 use std::{
+    mem,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -250,7 +251,9 @@ where
         match self.gate.enter(self.priority.priority(&request), deadline) {
             Admitted::Now(pass) => AdmissionFuture::called(self.inner.call(request), pass),
             Admitted::Later(ticket) => {
-                AdmissionFuture::waiting(ticket, self.inner.clone(), request)
+                let next = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, next);
+                AdmissionFuture::waiting(ticket, ready, request)
             }
             Admitted::Never(error) => AdmissionFuture::refused(error),
         }

@@ -55,6 +55,7 @@ mod ticket;
 use std::{
     fmt,
     hash::Hash,
+    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -202,7 +203,11 @@ where
         let key = self.by.key(&request);
         match self.limiter.enter(key, request.cx().deadline()) {
             Ok(None) => RateLimitFuture::called(self.inner.call(request)),
-            Ok(Some(ticket)) => RateLimitFuture::waiting(ticket, self.inner.clone(), request),
+            Ok(Some(ticket)) => {
+                let next = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, next);
+                RateLimitFuture::waiting(ticket, ready, request)
+            }
             Err(error) => RateLimitFuture::refused(error),
         }
     }

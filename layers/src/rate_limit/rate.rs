@@ -123,7 +123,7 @@ mod tests {
             }
         }
 
-        /// Who calls whenever it may has every call that is due.
+        /// Who calls whenever it may has every call that is due, but for the nanosecond that a clock cannot split.
         #[test]
         fn no_call_that_is_due_is_lost(calls in 1..2000u32, burst in 1..5u32, per in 1..5_000_000_000u64) {
             let rate = Rate::new(calls, Duration::from_nanos(per)).burst(burst);
@@ -132,7 +132,8 @@ mod tests {
                 now += rate.wait(used, 0, now);
                 used = rate.spend(used, now);
             }
-            prop_assert_eq!(now, Duration::from_nanos(per));
+            let late = now.as_nanos() - u128::from(per);
+            prop_assert!(late <= u128::from(calls + burst), "{late} ns");
         }
     }
 

@@ -40,6 +40,9 @@ pub(super) struct Ticket<K: Hash + Eq + Clone> {
     has_passed: bool,
 }
 
+/// How often a call looks that waits for very long: so far ahead every clock can count.
+const LOOK: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl<K: Hash + Eq + Clone> Limiter<K> {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
         let Settings {
@@ -120,7 +123,7 @@ impl<K: Hash + Eq + Clone> gated::Ticket for Ticket<K> {
                 Turn::Next(wait) => wait,
             };
             let now = self.limiter.origin + now;
-            let until = now + wait;
+            let until = now + wait.min(LOOK);
             let timer = self.timer.get_or_insert_with(|| Timer::take(until, now));
             if timer.poll(until, cx).is_pending() {
                 return Poll::Pending;

@@ -9,9 +9,12 @@ use std::{
 };
 
 use steeple_layers::{
-    BreakerLayer, BreakerPolicy, CatchPanicLayer, CoalesceLayer, DrainLayer, Error, FallbackLayer,
-    FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RetryLayer, TimeoutLayer,
+    AdmissionLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, CoalesceLayer, DrainLayer, Error,
+    FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RateLimitLayer,
+    RetryLayer, TimeoutLayer,
+    admission::Limit,
     policies::{MethodPolicies, MethodPolicy},
+    rate_limit::Rate,
     test::{Report, Simulated, probe},
 };
 use tower::{
@@ -32,6 +35,16 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn every_layer_keeps_the_contract() {
+    for limit in [Limit::fixed(1), Limit::fixed(3), Limit::adaptive(1..=9)] {
+        check(&AdmissionLayer::new(limit)).await.unwrap();
+    }
+    check(&AdmissionLayer::new(Limit::fixed(1)).max_waiting(0))
+        .await
+        .unwrap();
+    let rate = Rate::per_second(100).burst(2);
+    check(&RateLimitLayer::new(rate)).await.unwrap();
+    let by_attempt = RateLimitLayer::new(rate).by(|call: &Call| call.cx.attempt());
+    check(&by_attempt.max_waiting(1)).await.unwrap();
     check(&CatchPanicLayer::new()).await.unwrap();
     check(&DrainLayer::new()).await.unwrap();
     check(&InheritLayer::new()).await.unwrap();
@@ -114,6 +127,8 @@ async fn a_stack_over_a_boxed_service_goes_to_any_thread() {
         .layer(RetryLayer::default())
         .layer(FaultLayer::new(1))
         .layer(InheritLayer::new())
+        .layer(RateLimitLayer::new(Rate::per_second(1)))
+        .layer(AdmissionLayer::new(Limit::fixed(1)))
         .service(boxed);
     let call = tokio::spawn(stack.oneshot(Call::new("Get")));
     assert_eq!(call.await.unwrap().unwrap(), 1);

@@ -1,5 +1,6 @@
 //! Each layer by what it does, over a service that plays a script. Time is paused.
 
+mod admission;
 mod breaker;
 mod catch_panic;
 mod coalesce;
@@ -13,6 +14,7 @@ mod http;
 mod inherit;
 mod log;
 mod policies;
+mod rate_limit;
 mod retry;
 mod support;
 mod timeout;

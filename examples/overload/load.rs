@@ -1,0 +1,140 @@
+//! Calls that come whether or not those before them have been answered, as the users of a service do.
+
+use std::time::{Duration, Instant};
+
+use steeple::{Body, Channel, Request};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tower::Service;
+
+/// How many calls per second, for how long, and how long each waits.
+pub(crate) struct Load {
+    rate: u32,
+    lasts: Duration,
+    deadline: Duration,
+}
+
+/// What a load has led to, per second.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// Calls that were answered before their deadline.
+    pub(crate) in_time: u32,
+    /// Calls that were told that no handler has run.
+    pub(crate) refused: u32,
+    /// Calls of which nothing was heard.
+    pub(crate) given_up: u32,
+    /// The most calls that the server held at once.
+    pub(crate) held: u64,
+    /// When the last call began that was not answered.
+    pub(crate) last_failure: Duration,
+    /// How long it took to be refused, in order.
+    told: Vec<Duration>,
+}
+
+enum End {
+    Answered,
+    Refused(Duration),
+    GivenUp,
+}
+
+impl Load {
+    pub(crate) fn new(rate: u32, lasts: Duration, deadline: Duration) -> Self {
+        Self {
+            rate,
+            lasts,
+            deadline,
+        }
+    }
+
+    pub(crate) async fn put_on(&self, channels: &[Channel], held: impl Fn() -> u64) -> Measured {
+        let mut tick = interval(Duration::from_millis(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut channels = channels.iter().cycle();
+        let mut calls = JoinSet::new();
+        let mut measured = Measured::default();
+        let (start, mut sent) = (Instant::now(), 0.0);
+        while start.elapsed() < self.lasts {
+            tick.tick().await;
+            let began = start.elapsed();
+            let due = began.as_secs_f64() * f64::from(self.rate);
+            while sent < due {
+                sent += 1.0;
+                let channel = channels.next().expect("there is one").clone();
+                let end = call(channel, self.deadline);
+                calls.spawn(async move { (began, end.await) });
+            }
+            measured.held = measured.held.max(held());
+            while let Some(Ok((began, end))) = calls.try_join_next() {
+                measured.note(began, end);
+            }
+        }
+        while let Some(Ok((began, end))) = calls.join_next().await {
+            measured.note(began, end);
+        }
+        measured.told.sort_unstable();
+        let per_second = |calls| (f64::from(calls) / self.lasts.as_secs_f64()) as u32;
+        measured.in_time = per_second(measured.in_time);
+        measured.refused = per_second(measured.refused);
+        measured.given_up = per_second(measured.given_up);
+        measured
+    }
+}
+
+impl Measured {
+    /// How long it took at most for so many of a hundred to be refused.
+    pub(crate) fn told(&self, percent: usize) -> Duration {
+        let last = self.told.len().saturating_sub(1);
+        let at = last * percent / 100;
+        self.told.get(at).copied().unwrap_or_default()
+    }
+
+    fn note(&mut self, began: Duration, end: End) {
+        match end {
+            End::Answered => self.in_time += 1,
+            End::Refused(after) => {
+                self.refused += 1;
+                self.told.push(after);
+            }
+            End::GivenUp => self.given_up += 1,
+        }
+        if !matches!(end, End::Answered) {
+            self.last_failure = self.last_failure.max(began);
+        }
+    }
+}
+
+async fn call(mut channel: Channel, deadline: Duration) -> End {
+    let start = Instant::now();
+    let request = Request::new("Work", Body::empty()).with_timeout(deadline);
+    match channel.call(request).await {
+        Ok(_) if start.elapsed() <= deadline => End::Answered,
+        Err(error) if error.execution().is_safe_to_repeat() => End::Refused(start.elapsed()),
+        Ok(_) | Err(_) => End::GivenUp,
+    }
+}
+
+/// How many calls so many callers, who each wait for an answer before they call again, make in a second.
+pub(crate) async fn served_in_a_second(channel: &Channel, callers: usize) -> u32 {
+    let mut tasks = JoinSet::new();
+    for _ in 0..callers {
+        let mut channel = channel.clone();
+        tasks.spawn(async move {
+            let mut served = 0;
+            let all = async {
+                while channel
+                    .call(Request::new("Work", Body::empty()))
+                    .await
+                    .is_ok()
+                {
+                    served += 1;
+                }
+            };
+            // A second is over.
+            let _ = timeout(Duration::from_secs(1), all).await;
+            served
+        });
+    }
+    tasks.join_all().await.into_iter().sum()
+}
