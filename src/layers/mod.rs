@@ -106,9 +106,9 @@ mod transform;
 pub use steeple_layers::{
     AdmissionLayer, Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer,
     DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer,
-    RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer, admission,
-    balance, breaker, catch_panic, drain, explain, fallback, fault, hedge, inherit, log, policies,
-    rate_limit, replicas, resolve, retry, timeout,
+    Priority, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    admission, balance, breaker, catch_panic, drain, explain, fallback, fault, hedge, inherit, log,
+    policies, rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

@@ -247,7 +247,8 @@ where
 impl<R: Replay> Next<R> {
     /// The next hedge, unless its time would come after the deadline.
     fn new(replay: R, left: u32, since: Instant, delay: &Delay) -> Option<Self> {
-        let at = since.checked_add(delay.now())?;
+        let delay = replay.cx().hedge_delay().unwrap_or_else(|| delay.now());
+        let at = since.checked_add(delay)?;
         let in_time = replay.cx().deadline().is_none_or(|deadline| at < deadline);
         in_time.then_some(Self {
             replay,

@@ -137,8 +137,8 @@ async fn layers_with_a_state_tell_how_it_stands() {
     );
 }
 
-#[test]
-fn towers_own_layers_are_known_by_name_and_those_inside_of_them_are_told() {
+#[tokio::test]
+async fn towers_own_layers_are_known_by_name_and_those_inside_of_them_are_told() {
     let stack = ServiceBuilder::new()
         .layer(OpaqueLayer::new(limit::RateLimitLayer::new(5, seconds(1))))
         .layer(OpaqueLayer::new(LoadShedLayer::new()))
