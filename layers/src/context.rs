@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Method, moment::Moment};
+use crate::{Method, Priority, moment::Moment};
 
 /// What travels with every request through a stack of layers.
 ///
@@ -26,7 +26,7 @@ pub struct Context {
     /// In microseconds.
     hedge_delay: Option<NonZeroU32>,
     max_attempts: Option<NonZeroU8>,
-    priority: i8,
+    priority: Priority,
     flags: Flags,
 }
 
@@ -203,13 +203,13 @@ impl Context {
         self
     }
 
-    /// How much the call matters where there is not room for all: the higher one goes first. 0 unless said.
-    pub fn priority(&self) -> i8 {
+    /// What the call is worth where there is not room for all. [`Priority::Normal`] unless said.
+    pub fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// Sets how much the call matters. It does not travel: each side has its own view of its methods.
-    pub fn set_priority(&mut self, priority: i8) -> &mut Self {
+    /// Sets what the call is worth. It does not travel: each side has its own view of its methods.
+    pub fn set_priority(&mut self, priority: Priority) -> &mut Self {
         self.priority = priority;
         self
     }

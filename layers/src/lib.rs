@@ -77,6 +77,7 @@ mod method;
 mod mix;
 mod moment;
 mod outcome;
+mod priority;
 mod spare;
 mod timer;
 
@@ -99,6 +100,7 @@ pub use self::{
     log::LogLayer,
     method::Method,
     policies::PolicyLayer,
+    priority::Priority,
     rate_limit::RateLimitLayer,
     replicas::Replicas,
     retry::{RetryLayer, RetryPolicy},

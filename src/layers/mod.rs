@@ -108,9 +108,9 @@ mod transform;
 pub use steeple_layers::{
     AdmissionLayer, Backoff, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer,
     CoalesceLayer, DrainLayer, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer,
-    PolicyLayer, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
-    admission, balance, breaker, catch_panic, coalesce, drain, explain, fallback, fault, hedge,
-    inherit, log, policies, rate_limit, replicas, resolve, retry, timeout,
+    PolicyLayer, Priority, RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, RetryPolicy,
+    TimeoutLayer, admission, balance, breaker, catch_panic, coalesce, drain, explain, fallback,
+    fault, hedge, inherit, log, policies, rate_limit, replicas, resolve, retry, timeout,
 };
 pub use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 

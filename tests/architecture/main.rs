@@ -67,8 +67,9 @@ const LAYERS: Table = &[
     ("timer", &[]),
     ("method", &[]),
     ("mix", &[]),
+    ("priority", &[]),
     ("error", &[]),
-    ("context", &["method"]),
+    ("context", &["method", "priority"]),
     ("carry", &["context", "method"]),
     ("idempotent", &["context", "error", "explain", "method"]),
     ("outcome", &["error"]),
@@ -76,14 +77,19 @@ const LAYERS: Table = &[
     ("catch_panic", &["carry", "error", "explain", "method"]),
     ("fault", &["carry", "context", "error", "explain"]),
     ("drain", &["error", "explain"]),
-    ("policies", &["carry", "context", "error", "explain"]),
+    (
+        "policies",
+        &["carry", "context", "error", "explain", "priority"],
+    ),
     ("inherit", &["carry", "explain"]),
     ("log", &["carry", "context", "error", "explain", "method"]),
     ("test", &["error"]),
     ("gated", &["error"]),
     (
         "admission",
-        &["carry", "context", "error", "explain", "gated", "timer"],
+        &[
+            "carry", "context", "error", "explain", "gated", "priority", "timer",
+        ],
     ),
     (
         "rate_limit",

@@ -95,7 +95,7 @@ use self::gate::{Admitted, Gate, Settings};
 pub use self::{
     future::AdmissionFuture,
     limit::Limit,
-    priority::{Alike, Prioritize, Priority},
+    priority::{ByContext, Prioritize, Priority},
     stats::Stats,
 };
 use crate::{
@@ -105,7 +105,7 @@ use crate::{
 
 /// Lets as many calls run as can, and few others wait. Clones share one queue.
 #[derive(Clone, Debug)]
-pub struct AdmissionLayer<P = Alike> {
+pub struct AdmissionLayer<P = ByContext> {
     settings: Settings,
     gate: Arc<Gate>,
     priority: P,
@@ -133,7 +133,7 @@ impl AdmissionLayer {
         Self {
             gate: Gate::new(&settings),
             settings,
-            priority: Alike,
+            priority: ByContext,
         }
     }
 }
@@ -161,7 +161,8 @@ impl<P> AdmissionLayer<P> {
         self.set(|settings| settings.interval = interval)
     }
 
-    /// What each call is worth: a closure from `&Request` to [`Priority`]. Unless set, all are worth the same.
+    /// What each call is worth: a closure from `&Request` to [`Priority`]. Unless set, its context
+    /// [says so](crate::Context::priority).
     ///
     /// The layers before and after share the queue.
     #[must_use]
@@ -199,7 +200,7 @@ impl<S, P: Clone> Layer<S> for AdmissionLayer<P> {
 
 /// See [`AdmissionLayer`].
 #[derive(Clone, Debug)]
-pub struct Admission<S, P = Alike> {
+pub struct Admission<S, P = ByContext> {
     inner: S,
     gate: Arc<Gate>,
     priority: P,

@@ -1,30 +1,7 @@
-//! What a call is worth, beside others.
+//! Who says what a call is worth.
 
-/// What a call is worth to the server while it cannot serve all.
-///
-/// Of those that wait, a call of a higher priority is served before any of a lower one, and shed after all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Nobody waits for it: prefetching, reports, copies.
-    Background,
-    /// As most calls.
-    #[default]
-    Normal,
-    /// A user waits for it.
-    Important,
-    /// Without it nothing works: health checks, logins, payments.
-    Critical,
-}
-
-impl Priority {
-    /// All of them, from the lowest.
-    pub const ALL: [Self; 4] = [
-        Self::Background,
-        Self::Normal,
-        Self::Important,
-        Self::Critical,
-    ];
-}
+use crate::Carry;
+pub use crate::priority::Priority;
 
 /// Says what a call is worth.
 ///
@@ -40,12 +17,13 @@ impl<R, F: Fn(&R) -> Priority> Prioritize<R> for F {
     }
 }
 
-/// All calls are worth the same.
+/// The context of a call [says](crate::Context::priority) what it is worth, as a rule by the
+/// [policy of its method](crate::policies).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alike;
+pub struct ByContext;
 
-impl<R> Prioritize<R> for Alike {
-    fn priority(&self, _: &R) -> Priority {
-        Priority::Normal
+impl<R: Carry> Prioritize<R> for ByContext {
+    fn priority(&self, request: &R) -> Priority {
+        request.cx().priority()
     }
 }

@@ -9,7 +9,7 @@
 //! | a deadline, a cap | whoever keeps deadlines: [`TimeoutLayer`](crate::TimeoutLayer), a connection |
 //! | whether it is idempotent, how many attempts | [`RetryLayer`](crate::RetryLayer), with a [`RetryPolicy`](crate::RetryPolicy) |
 //! | when to hedge | [`HedgeLayer`](crate::HedgeLayer), which counts hedges among the attempts |
-//! | the priority | a layer that admits calls |
+//! | the priority | [`AdmissionLayer`](crate::AdmissionLayer), unless it is told otherwise |
 //! | whether to compress | a layer that compresses |
 //!
 //! So the layer goes outside of all these, on a client or on a server. It is a look into a table for a call, and
@@ -19,7 +19,7 @@
 //! use std::time::Duration;
 //!
 //! use steeple_layers::{
-//!     PolicyLayer, RetryLayer, TimeoutLayer,
+//!     PolicyLayer, Priority, RetryLayer, TimeoutLayer,
 //!     policies::{MethodPolicies, MethodPolicy},
 //! };
 //! use tower::ServiceBuilder;
@@ -31,7 +31,7 @@
 //!     ("Users.*", MethodPolicy::new().idempotent(true).attempts(4)),
 //!     // Of several, the most specific one decides, setting by setting: this one may not run twice.
 //!     ("Users.Add", MethodPolicy::new().idempotent(false)),
-//!     ("Reports.*", MethodPolicy::new().deadline(30 * second).priority(-1)),
+//!     ("Reports.*", MethodPolicy::new().deadline(30 * second).priority(Priority::Background)),
 //! ])?);
 //!
 //! let layers = ServiceBuilder::new()

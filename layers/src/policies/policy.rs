@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Context;
+use crate::{Context, Priority};
 
 /// What holds for the calls of a method. What is not said is left to less specific policies, to the layers and
 /// to the call.
@@ -14,7 +14,7 @@ pub struct MethodPolicy {
     idempotent: Option<bool>,
     attempts: Option<u32>,
     hedge_delay: Option<Duration>,
-    priority: Option<i8>,
+    priority: Option<Priority>,
     compression: Option<bool>,
 }
 
@@ -51,8 +51,8 @@ impl MethodPolicy {
         self
     }
 
-    /// How long a call waits for its answer before a layer that hedges tries it elsewhere too, instead of the
-    /// delay of that layer, in whole microseconds.
+    /// How long a call waits for its answer before a [`HedgeLayer`](crate::HedgeLayer) tries it elsewhere too,
+    /// instead of the delay of that layer, in whole microseconds.
     pub fn hedge_after(mut self, delay: Duration) -> Self {
         self.hedge_delay = Some(delay);
         self
@@ -63,8 +63,8 @@ impl MethodPolicy {
         self.hedge_after(Duration::MAX)
     }
 
-    /// How much calls matter where there is not room for all: the higher one goes first, 0 is what others have.
-    pub fn priority(mut self, priority: i8) -> Self {
+    /// What calls are worth to an [`AdmissionLayer`](crate::AdmissionLayer) that has not room for all.
+    pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self
     }

@@ -111,6 +111,7 @@ fn invalid(pattern: &str, what: impl fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Priority;
 
     fn attempts(number: u32) -> MethodPolicy {
         MethodPolicy::new().attempts(number)
@@ -120,13 +121,16 @@ mod tests {
     fn each_setting_is_that_of_the_most_specific_pattern_that_says_it() {
         let policies = MethodPolicies::new([
             ("Users.Get", attempts(4)),
-            ("*", attempts(1).priority(1).idempotent(false)),
+            (
+                "*",
+                attempts(1).priority(Priority::Critical).idempotent(false),
+            ),
             ("Users.*", attempts(2).idempotent(true)),
             ("Users.G*", attempts(3).compression(false)),
             ("Other", MethodPolicy::new()),
         ])
         .unwrap();
-        let all = attempts(1).priority(1).idempotent(false);
+        let all = attempts(1).priority(Priority::Critical).idempotent(false);
         let users = all.attempts(2).idempotent(true);
         let begins = users.attempts(3).compression(false);
         for (method, policy) in [

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use steeple_layers::{
-    Context, PolicyLayer, RetryLayer, RetryPolicy, TimeoutLayer,
+    AdmissionLayer, Context, HedgeLayer, PolicyLayer, Priority, RetryLayer, RetryPolicy,
+    TimeoutLayer,
+    admission::Limit,
     policies::{MethodPolicies, MethodPolicy},
     retry::Policy,
 };
@@ -101,14 +103,74 @@ fn attempts_that_are_said_of_a_method_hold_for_retries_until_the_deadline_too() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hedge_layer_inside_waits_as_long_as_the_method_says() {
+    let policies = layer([
+        ("*", MethodPolicy::new().idempotent(true)),
+        ("Fast", MethodPolicy::new().hedge_after(millis(5))),
+        ("Never", MethodPolicy::new().no_hedge()),
+    ]);
+    let stack = ServiceBuilder::new()
+        .layer(policies)
+        .layer(HedgeLayer::after(millis(100)));
+    for (method, after) in [
+        ("Fast", millis(5)),
+        ("Else", millis(100)),
+        ("Never", seconds(9)),
+    ] {
+        let script = Script::new([Step::Late(seconds(9))]);
+        let begin = Instant::now();
+        let call = stack.service(script.clone()).call(Call::new(method));
+        call.await.unwrap();
+        let took = begin.elapsed();
+        assert!(
+            took >= after && took < after + millis(5),
+            "{method}: {took:?}"
+        );
+        let attempts = if method == "Never" { 1 } else { 2 };
+        assert_eq!(script.attempts(), attempts, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admission_layer_inside_serves_the_methods_that_are_worth_more_first() {
+    let policies = layer([
+        ("Report", MethodPolicy::new().priority(Priority::Background)),
+        ("Login", MethodPolicy::new().priority(Priority::Critical)),
+    ]);
+    let script = Script::new([Step::Late(millis(1))]);
+    let stack = ServiceBuilder::new()
+        .layer(policies)
+        .layer(AdmissionLayer::new(Limit::fixed(1)))
+        .service(script.clone());
+    let calls = ["First", "Report", "Get", "Login"].map(|method| {
+        // In this order, and all but the first have to wait.
+        tokio::spawn(stack.clone().call(Call::new(method)))
+    });
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let played = script.played();
+    let served: Vec<_> = played.calls.iter().map(|cx| cx.method().as_str()).collect();
+    assert_eq!(served, ["First", "Login", "Get", "Report"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_other_layers_ask_stands_in_the_context() {
     let policies = layer([
-        ("*", MethodPolicy::new().hedge_after(millis(3)).priority(-7)),
+        (
+            "*",
+            MethodPolicy::new()
+                .hedge_after(millis(3))
+                .priority(Priority::Background),
+        ),
         ("Put", MethodPolicy::new().no_hedge().compression(false)),
     ]);
     let get = seen(&policies, Call::new("Get")).await;
     let put = seen(&policies, Call::new("Put")).await;
-    assert_eq!((get.priority(), put.priority()), (-7, -7));
+    assert_eq!(
+        (get.priority(), put.priority()),
+        (Priority::Background, Priority::Background)
+    );
     assert_eq!(get.hedge_delay(), Some(millis(3)));
     assert_eq!(put.hedge_delay(), Some(Duration::MAX));
     assert_eq!((get.compression(), put.compression()), (None, Some(false)));
@@ -121,7 +183,7 @@ async fn other_policies_hold_from_the_next_call_on_in_all_clones() {
     let mut one = policies.layer(script.clone());
     let mut other = one.clone();
     one.call(Call::new("Get")).await.unwrap();
-    let policy = MethodPolicy::new().priority(1);
+    let policy = MethodPolicy::new().priority(Priority::Critical);
     policies
         .clone()
         .replace(MethodPolicies::new([("Get", policy)]).unwrap());
@@ -133,6 +195,9 @@ async fn other_policies_hold_from_the_next_call_on_in_all_clones() {
         .iter()
         .map(Context::priority)
         .collect();
-    assert_eq!(priorities, [0, 1, 1]);
+    assert_eq!(
+        priorities,
+        [Priority::Normal, Priority::Critical, Priority::Critical]
+    );
     assert_eq!(policies.policies().len(), 1);
 }
