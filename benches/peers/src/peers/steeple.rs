@@ -7,10 +7,11 @@ use bytes::Bytes;
 use steeple::codec::AnyCodec;
 use steeple::router::Reply;
 use steeple::transport::TcpListener as Listener;
-use steeple::{Batch, Client, DefaultStack, Kind, Router, RpcService, Server};
+use steeple::{Batch, Client, Connector, DefaultStack, Kind, Router, RpcService, Server};
 use tokio::net::TcpListener;
 
 use super::handler::{count, receipt};
+use super::settings::options;
 use super::{Caller, Handler, Peer};
 use crate::Error;
 use crate::order::Order;
@@ -41,7 +42,10 @@ impl Peer for Steeple {
 
     async fn connect(addr: SocketAddr) -> Result<Connection, Error> {
         Ok(Connection {
-            client: Client::connect(addr).await?,
+            client: Client::builder()
+                .connector(Connector::new().options(options()))
+                .connect(addr)
+                .await?,
             typed: None,
         })
     }
