@@ -249,7 +249,7 @@ async fn on_many_threads_every_caller_has_an_answer_and_calls_are_fewer() {
         tokio::spawn(async move {
             for turn in 0..500 {
                 let call = client.clone().oneshot(Call::new("Get"));
-                if (n + turn) % 5 == 0 {
+                if (n + turn).is_multiple_of(5) {
                     // Some give up.
                     let mut call = Box::pin(call);
                     let _ = call.as_mut().now_or_never();

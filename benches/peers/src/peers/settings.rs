@@ -62,9 +62,13 @@ pub(crate) fn choose(name: &str) {
     known.map(|setting| CHOSEN.set(*setting));
 }
 
+/// More calls than any workload has at once on a connection. With the default, 32 768, some of 50 000 callers would be
+/// refused whenever all call before the connection's task has its turn.
+const ROOM: usize = 65_536;
+
 /// The options of the connections of this process.
 pub(super) fn options() -> Options {
-    let options = Options::new();
+    let options = Options::new().max_pending(ROOM);
     match CHOSEN.get() {
         Some(setting) => (setting.change)(options),
         None => options,
