@@ -1,11 +1,11 @@
 //! Calls that come whether or not those before them have been answered, as the users of a service do.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use steeple::{Body, Channel, Request};
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tower::Service;
 
