@@ -33,13 +33,13 @@
 //! | [`RateLimitLayer`] | so many calls in so long, of all or of each key | both | on a server outside of what it protects; on a client inside of retries | 100 ns: a clock read, a lock and a hash |
 //! | [`DrainLayer`] | refuses calls from a moment on, and tells when the others have ended | both | outside of what is to drain | a counter |
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 50 ns: a copy of the request, whose body is shared |
-//! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 50 ns, and a timer from a pool if the call waits; with a percentile a clock read more |
-//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 10 ns, and a map by name where there is one |
-//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | 20 ns: a copy of the context, or of the request |
+//! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | what retries cost, and a timer from a pool if the call waits; with a percentile a clock read more |
+//! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | a reference count; where circuits have names, a look into a map |
+//! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | a copy of the context, or of the request |
 //! | [`CoalesceLayer`] | callers who ask the same at the same time share one call | both | outside of retries | three allocations, a lock and a map |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |
 //!
-//! The costs are processor time of one call that is pending once, measured on one machine: read them as ratios.
+//! Where costs are numbers, they are processor time of one call that is pending once, measured on one machine: read them as ratios.
 //! None but the last two makes an allocation for a call that succeeds. With the feature `test` there is a `probe`
 //! that tells whether a layer of your own keeps the contract that these keep.
 //!
