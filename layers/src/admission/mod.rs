@@ -61,7 +61,8 @@
 //! On a server, directly around the handlers: what a log or a deadline outside of it sees includes the refusals. It is
 //! always as ready as the service that it is around, so nothing waits for it before it was decoded: a connection goes on
 //! reading, and a call that waits is one of its handlers. A limit of those has to be higher than this one and
-//! `max_waiting` together. A call that waits keeps what the readiness inside of it holds, so there should be no limit.
+//! `max_waiting` together. A call that waits keeps what the readiness inside of it holds, so there should be no other limit
+//! inside.
 //!
 //! A handler that calls its own server holds a place while it waits for another: with many of those the limit has
 //! to be higher than their number, or all wait for each other until they are shed.
