@@ -1,11 +1,23 @@
 //! The layers over services of `http`, and over the routes of axum.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use steeple::{
-    BoxError, Error, Execution, Kind, Lifecycle,
+    BoxError, Error, Execution, Kind, Lifecycle, Origin,
     layers::{
         BalanceLayer, CatchPanicLayer, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
         balance::RoundRobin, resolve::Fixed,
@@ -98,7 +110,7 @@ async fn the_routes_of_axum_are_timed_logged_and_their_panics_caught() {
         .layer(LogLayer::new())
         .layer(TimeoutLayer::new(Duration::from_secs(2)))
         // Routes do not fail; the layers do.
-        .map_err(|never: std::convert::Infallible| -> Error { match never {} })
+        .map_err(|never: Infallible| -> Error { match never {} })
         .service(routes);
     let call = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -111,4 +123,43 @@ async fn the_routes_of_axum_are_timed_logged_and_their_panics_caught() {
     );
     assert_eq!(call("/hang").await.unwrap_err().kind(), Kind::Timeout);
     assert_eq!(call("/panic").await.unwrap_err().kind(), Kind::Internal);
+}
+
+/// What makes routes something to retry: above, a body that can be copied, which the routes get as their own; and a
+/// status that says the request was not begun is the error that the layers know.
+#[tokio::test(start_paused = true)]
+async fn the_routes_of_axum_are_retried_with_a_body_that_can_be_sent_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let routes = Router::new().route(
+        "/echo",
+        post(
+            async move |body: Bytes| match counted.fetch_add(1, SeqCst) {
+                0 | 1 => Err(StatusCode::SERVICE_UNAVAILABLE),
+                _ => Ok(body),
+            },
+        ),
+    );
+    let client = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(TimeoutLayer::new(Duration::from_secs(2)))
+        .layer(RetryLayer::default())
+        .map_request(|request: Request<Bytes>| request.map(Body::from))
+        .map_result(|answer: Result<Response<Body>, Error>| {
+            let response = answer?;
+            match response.status() {
+                StatusCode::SERVICE_UNAVAILABLE => Err(Error::new(Kind::Unavailable, "busy")
+                    .with_origin(Origin::Remote)
+                    .with_execution(Execution::NotStarted)),
+                _ => Ok(response),
+            }
+        })
+        .map_err(|never: Infallible| -> Error { match never {} })
+        .service(routes);
+    let request = Request::post("/echo").body(Bytes::from("hello")).unwrap();
+    let response = client.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), 100).await;
+    assert_eq!(body.unwrap(), "hello");
+    assert_eq!(calls.load(SeqCst), 3);
 }

@@ -223,10 +223,11 @@ async fn a_client_tells_what_its_stack_does() {
         client.explain().to_string(),
         "\
 1. Log: successes at DEBUG
-2. Timeout: 20s unless the call says; kept by what is inside
-3. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
-4. Balance: PeakEwma
-5. Replicas: 0 of 2 live
+2. PropagateTrace
+3. Timeout: 20s unless the call says; kept by what is inside
+4. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
+5. Balance: PeakEwma
+6. Replicas: 0 of 2 live
 "
     );
 }

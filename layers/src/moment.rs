@@ -1,4 +1,4 @@
-//! Times in half the room.
+//! Times in half the room, which are cheap to store and to subtract.
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
@@ -13,6 +13,30 @@ pub(crate) struct Moment(i64);
 impl Moment {
     /// No point in time: before any.
     pub(crate) const NONE: Self = Self(i64::MIN);
+
+    #[inline]
+    pub(crate) fn now() -> Self {
+        Instant::now().into()
+    }
+
+    pub(crate) const fn from_word(word: i64) -> Self {
+        Self(word)
+    }
+
+    pub(crate) const fn word(self) -> i64 {
+        self.0
+    }
+
+    /// The time since an earlier moment; none since a later one.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        let nanos = self.0.saturating_sub(earlier.0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    }
+
+    /// In milliseconds that wrap after 49 days: only their differences mean anything.
+    pub(crate) fn millis(self) -> u32 {
+        self.0.div_euclid(1_000_000) as u32
+    }
 
     /// The time as others know it. Those more than 292 years from now are that far.
     #[inline]
@@ -29,6 +53,7 @@ impl Moment {
 }
 
 impl From<Instant> for Moment {
+    #[inline]
     fn from(instant: Instant) -> Self {
         let nanos = |distance: Duration| i64::try_from(distance.as_nanos()).unwrap_or(i64::MAX);
         Self(match instant.checked_duration_since(origin()) {
@@ -79,6 +104,17 @@ mod tests {
             assert_eq!(Moment::from(*time).instant(), Some(*time));
         }
         assert!(times.is_sorted_by_key(|time| Moment::from(*time)));
+    }
+
+    #[test]
+    fn what_lies_between_two_moments_is_what_lies_between_their_instants() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let (moment, later) = (Moment::from(now), Moment::from(now + minute));
+        assert_eq!(later.since(moment), minute);
+        assert_eq!(moment.since(later), Duration::ZERO);
+        assert_eq!(later.millis().wrapping_sub(moment.millis()), 60_000);
+        assert_eq!(Moment::from_word(later.word()), later);
     }
 
     #[test]

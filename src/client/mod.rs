@@ -22,8 +22,8 @@
 //! use steeple::{
 //!     Client, Connector, Endpoint, Error,
 //!     layers::{
-//!         BalanceLayer, LogLayer, PeerAndSizes, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
-//!         balance::PeakEwma, resolve::Fixed,
+//!         BalanceLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, Replicas, RetryLayer, RetryPolicy,
+//!         TimeoutLayer, balance::PeakEwma, resolve::Fixed,
 //!     },
 //! };
 //! use tower::ServiceBuilder;
@@ -37,6 +37,8 @@
 //! let stack = ServiceBuilder::new()
 //!     // Outermost: it tells of calls and not of attempts.
 //!     .layer(LogLayer::new().describe(PeerAndSizes))
+//!     // Calls that a handler makes go on with its trace; others begin none.
+//!     .layer(PropagateTraceLayer::new().begin(false))
 //!     // One deadline for all attempts. What is below keeps it, so it needs no timer.
 //!     .layer(TimeoutLayer::new(Duration::from_secs(20)).kept_below())
 //!     // Each attempt goes to another replica; a full queue here is worth one, where there is another.

@@ -22,18 +22,23 @@ use tower::{Layer, ServiceBuilder};
 use tower_service::Service;
 
 use super::{Channel, Client, census::Census};
-use crate::{Body, Error, Request, Response, Stats, layers::PeerAndSizes};
+use crate::{
+    Body, Error, Request, Response, Stats,
+    layers::{PeerAndSizes, PropagateTraceLayer, trace::PropagateTrace},
+};
 
 /// What [`Client::connect`](crate::Client) puts together: the paved road, of which more may come without another name.
 ///
 /// From the outside in:
 ///
 /// 1. a [line in the log](steeple_layers::log) for every call, when it ends;
-/// 2. a [deadline](steeple_layers::timeout) for calls that have none, 20 s unless
+/// 2. the [trace](crate::layers::trace) of the handler that makes the call, if it belongs to one: a call outside of all
+///    traces begins none;
+/// 3. a [deadline](steeple_layers::timeout) for calls that have none, 20 s unless
 ///    [set](super::ClientBuilder::timeout);
-/// 3. [retries](steeple_layers::retry) of what is safe and useful, at another replica, within a budget;
-/// 4. a [replica](steeple_layers::balance) for each attempt, the better of two by latency and pending calls;
-/// 5. the [replicas](steeple_layers::replicas), each connected as long as the client is there, and dialled again with
+/// 4. [retries](steeple_layers::retry) of what is safe and useful, at another replica, within a budget;
+/// 5. a [replica](steeple_layers::balance) for each attempt, the better of two by latency and pending calls;
+/// 6. the [replicas](steeple_layers::replicas), each connected as long as the client is there, and dialled again with
 ///    a backoff from 10 ms to 1 s. A call that finds none connected waits until its deadline, or with
 ///    [`fail_fast`](super::Call::fail_fast) until the last dial of each has failed.
 ///
@@ -66,7 +71,7 @@ pub(super) struct Settings {
     pub(super) retry: RetryPolicy,
 }
 
-type Layers = Log<Timeout<Retry<Balance<Channel>>>, PeerAndSizes>;
+type Layers = Log<PropagateTrace<Timeout<Retry<Balance<Channel>>>>, PeerAndSizes>;
 
 /// The layers of the default stack, from the outside in.
 fn layers(balance: Balance<Channel>, settings: &Settings) -> Layers {
@@ -78,6 +83,10 @@ fn layers(balance: Balance<Channel>, settings: &Settings) -> Layers {
     ServiceBuilder::new()
         // Outermost, so that it tells of calls and not of attempts, with all the time they took.
         .layer(LogLayer::new().describe(PeerAndSizes))
+        // A call that a handler makes goes on with the handler's trace; where there is none this is a look at a
+        // thread's variable. Outside of the retries: all attempts are one span. It begins no traces, since who
+        // traces nothing would pay for them in every call: add a layer that does.
+        .layer(trace())
         // Outside of the retries: one deadline for all attempts and the waits between them.
         .layer(timeout.kept_below())
         // Outside of the balancer: each attempt goes to a replica of its own.
@@ -85,6 +94,11 @@ fn layers(balance: Balance<Channel>, settings: &Settings) -> Layers {
         // Innermost, the replica of each attempt: `BalanceLayer::new(PeakEwma::default()).layer(replicas)`. Any
         // other picker, and any other layer over replicas, fits here.
         .service(balance)
+}
+
+/// What makes a call part of its caller's trace, if there is one.
+fn trace() -> PropagateTraceLayer {
+    PropagateTraceLayer::new().begin(false)
 }
 
 impl Settings {
@@ -142,7 +156,9 @@ impl DefaultStack {
         // One look at the clock for all of them.
         let timeout = self.settings.timeout;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let trace = trace();
         for request in &mut *requests {
+            trace.mark(request);
             if request.cx().deadline().is_none() {
                 request.cx_mut().set_deadline(deadline);
             }

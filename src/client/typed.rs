@@ -92,10 +92,11 @@ impl<S, C> Client<S, C> {
     /// let client = steeple::Client::connect("tcp://10.0.0.1:7000,tcp://10.0.0.2:7000").await?;
     /// println!("{}", client.explain());
     /// // 1. Log: successes at DEBUG
-    /// // 2. Timeout: 20s unless the call says; kept by what is inside
-    /// // 3. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
-    /// // 4. Balance: PeakEwma
-    /// // 5. Replicas: 2 of 2 live
+    /// // 2. PropagateTrace
+    /// // 3. Timeout: 20s unless the call says; kept by what is inside
+    /// // 4. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
+    /// // 5. Balance: PeakEwma
+    /// // 6. Replicas: 2 of 2 live
     /// # Ok(())
     /// # }
     /// ```

@@ -22,7 +22,7 @@
 //! | [`AsyncAuthLayer`] | the same, by asking somebody | server | likewise |
 //! | [`BearerLayer`] | adds a token to each call, and gets the next one in time | client | inside of retries |
 //! | [`TraceLayer`] | continues the caller's [trace] | server | outside of what is to belong to it |
-//! | [`PropagateTraceLayer`] | tells the server which trace a call belongs to | client | inside of retries: each attempt is a span |
+//! | [`PropagateTraceLayer`] | tells the server which trace a call belongs to | client | inside of retries: each attempt is a span; the default client has it outside, and begins no traces |
 //! | [`TransformLayer`] | bodies go through functions of yours | both | inside of what looks at bodies |
 //! | `CompressionLayer`, with the feature `lz4` or `zstd` | has long bodies compressed | both | inside of what changes bodies |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost |

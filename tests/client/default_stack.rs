@@ -10,14 +10,15 @@ use std::{
 };
 
 use steeple::{
-    Client, Connector, Error, Execution, Kind, Options, Overflow, Server, ServerHandle,
+    Body, Client, Connector, Error, Execution, Kind, Options, Overflow, Request, Response, Server,
+    ServerHandle,
     client::ClientBuilder,
-    layers::replicas::State,
+    layers::{RetryPolicy, TraceContext, TraceLayer, replicas::State, retry::Budget},
     transport::mem::{MemDialer, MemNetwork},
 };
 use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
-use tower::service_fn;
+use tower::{Layer, Service, service_fn};
 
 use crate::support::{Probe, echo, settle, soon};
 
@@ -432,6 +433,26 @@ async fn a_call_that_races_with_the_end_of_its_connection_is_made_on_the_next() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_its_connection_died_under_unsent_is_made_on_the_next_at_no_charge() {
+    let network = MemNetwork::new(1);
+    let probe = Probe::default();
+    let server = serve(&network, &probe);
+    // Nothing pays for a retry.
+    let poor = RetryPolicy::new().budget(Budget::new(0, 0));
+    let client = builder(&network).retry(poor);
+    let mut client = client.connect("mem://server").await.unwrap();
+    for run in 1..=50 {
+        settle().await;
+        // The connection has the call, and has not written any of it, when it dies.
+        let call = client.call::<String>("echo", "x").start().unwrap();
+        network.link("client", "server").kill();
+        assert_eq!(soon(call).await.unwrap(), "x");
+        assert_eq!(probe.started(), run, "each call has run once");
+        assert_eq!(server.stats().accepts, run as u64 + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_waits_for_the_dial_after_a_loss() {
     let network = MemNetwork::new(1);
     let probe = Probe::default();
@@ -445,13 +466,49 @@ async fn a_call_that_fails_fast_waits_for_the_dial_after_a_loss() {
     assert_eq!(answer.unwrap(), "x");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_made_in_a_handler_belongs_to_its_trace_and_one_outside_of_all_traces_to_none() {
+    let network = MemNetwork::new(1);
+    let traced = service_fn(|request: Request| async move {
+        let trace = TraceContext::from_metadata(request.metadata());
+        let text = trace.map(|it| format!("{:032x}", it.trace_id()));
+        Ok::<_, Error>(Response::new(text.unwrap_or_default().into()))
+    });
+    let inner = Server::new(network.listen("inner").unwrap());
+    tokio::spawn(inner.serve(traced));
+    let nested = builder(&network).connect("mem://inner").await.unwrap();
+    let mut client = nested.clone();
+    assert_eq!(client.call::<String>("Trace", "").await.unwrap(), "");
+
+    let handler = service_fn(move |_: Request| {
+        let mut nested = nested.clone().into_service();
+        async move { nested.call(Request::new("Trace", Body::empty())).await }
+    });
+    let outer = Server::new(network.listen("server").unwrap());
+    tokio::spawn(outer.serve(TraceLayer::new().layer(handler)));
+    let mut client = builder(&network).connect("mem://server").await.unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let call = client
+        .call::<String>("Outer", "")
+        .metadata("traceparent", parent);
+    assert_eq!(soon(call).await.unwrap(), trace);
+}
+
 /// The list that the name of this test is: the order of the layers, outermost first.
 #[tokio::test(start_paused = true)]
-async fn the_order_is_log_timeout_retry_balance_replicas() {
+async fn the_order_is_log_trace_timeout_retry_balance_replicas() {
     let network = MemNetwork::new(1);
     let client = builder(&network).connect_lazy("mem://server").unwrap();
     let printed = format!("{:?}", client.service());
-    let layers = ["Log {", "Timeout {", "Retry {", "Balance {", "Replicas {"];
+    let layers = [
+        "Log {",
+        "PropagateTrace {",
+        "Timeout {",
+        "Retry {",
+        "Balance {",
+        "Replicas {",
+    ];
     let places = layers.map(|layer| {
         printed
             .find(layer)

@@ -5,12 +5,15 @@
 
 mod calls;
 mod codec;
+mod pick;
 mod wire;
 
 use steeple::codec::{Bincode, Json, MsgPack, Postcard};
+use steeple::layers::balance::{ConsistentHash, PeakEwma, RoundRobin};
 
 use self::calls::Calls;
 use self::codec::{Encoded, Values};
+use self::pick::Picks;
 use self::wire::{Received, Sent};
 
 /// Frames, values or calls in one run of a scenario: enough that what is done once per run does not show.
@@ -63,6 +66,17 @@ pub fn scenarios() -> Vec<Scenario> {
         let calls = calls.clone();
         Scenario::new(name, move || calls.run(COUNT, callers))
     }));
+    macro_rules! pick {
+        ($pick:expr, $members:literal, $name:literal) => {
+            let picks = Picks::new($pick, $members);
+            scenarios.push(Scenario::new($name, move || picks.run(COUNT)));
+        };
+    }
+    pick!(PeakEwma::default(), 1, "pick, peak EWMA of 1");
+    pick!(PeakEwma::default(), 3, "pick, peak EWMA of 3");
+    pick!(PeakEwma::default(), 100, "pick, peak EWMA of 100");
+    pick!(RoundRobin::default(), 3, "pick, round robin of 3");
+    pick!(ConsistentHash::default(), 3, "pick, consistent hash of 3");
     macro_rules! codec {
         ($codec:expr, $name:literal) => {
             let (mut values, encoded) = (Values::new($codec), Encoded::new($codec));

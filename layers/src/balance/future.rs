@@ -11,10 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Pick, waiting::Waiting};
-use crate::{
-    AsError, Carry, Error,
-    replicas::{Moment, ReplicaFuture},
-};
+use crate::{AsError, Carry, Error, moment::Moment, replicas::ReplicaFuture};
 
 pin_project! {
     /// A call of [`Balance`].

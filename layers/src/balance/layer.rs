@@ -16,7 +16,8 @@ use super::{BalanceFuture, Choice, PeakEwma, Pick, waiting::Waiting};
 use crate::{
     AsError, Carry, Error, Kind,
     explain::{Explain, Explanation, Role, short_name},
-    replicas::{Admitted, Moment, Replica, ReplicaFuture, Replicas, Snapshot, refused},
+    moment::Moment,
+    replicas::{Admitted, Replica, ReplicaFuture, Replicas, Snapshot, refused},
 };
 
 /// Makes a service of [`Replicas`]: each call goes to the one that a [`Pick`] chooses.
@@ -202,7 +203,7 @@ where
             0 => cx.start(),
             _ => Instant::now(),
         };
-        match self.route::<Req>(request.cx(), Moment::of(started)) {
+        match self.route::<Req>(request.cx(), Moment::from(started)) {
             Some(Ok(route)) => BalanceFuture::called(self.call_on(route, request)),
             Some(Err(error)) => BalanceFuture::failed(error),
             None => BalanceFuture::waiting(Waiting::new(self.clone(), request.cx()), request),

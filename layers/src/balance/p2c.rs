@@ -3,10 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Choice, Permutation, Pick};
-use crate::{
-    Context,
-    replicas::{Member, Moment},
-};
+use crate::{Context, moment::Moment, replicas::Member};
 
 /// Takes the cheaper of two replicas chosen at random, by latency and pending calls: the default.
 ///
@@ -84,5 +81,5 @@ pub(super) fn better_of_two(
 
 /// When the call began, which is near enough.
 fn now(cx: &Context) -> Moment {
-    Moment::of(cx.started().unwrap_or_else(Instant::now))
+    Moment::from(cx.started().unwrap_or_else(Instant::now))
 }

@@ -192,9 +192,9 @@ async fn watch_use<S>(shared: &Shared<S>, handle: &Weak<Handle<S>>) {
         let now = Instant::now();
         let used = shared.read(|table| {
             let members = table.entries.iter().map(|entry| &entry.member);
-            let used = members.map(|member| match member.pending() {
-                0 => member.stats().last_used().instant(),
-                _ => now,
+            let used = members.filter_map(|member| match member.pending() {
+                0 => member.stats().last_used(),
+                _ => Some(now),
             });
             used.fold(shared.waiting.last(), Instant::max)
         });

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{moment::Moment, options::Options, stats::Stats};
-use crate::{mix, resolve::Attributes};
+use super::{options::Options, stats::Stats};
+use crate::{mix, moment::Moment, resolve::Attributes};
 
 /// A replica that can be called: where it is, and how it does. Cheap to clone.
 #[derive(Clone)]
@@ -83,24 +83,24 @@ impl Member {
     /// [`failure_penalty`](super::Builder::failure_penalty). Of a member that is balanced alone, a call in each
     /// millisecond is timed and not all.
     pub fn latency(&self, now: Instant) -> Duration {
-        let nanos = self.stats.latency.estimate(Moment::of(now).millis());
+        let nanos = self.stats.latency.estimate(Moment::from(now).millis());
         Duration::from_nanos(nanos as u64)
     }
 
     /// What share of its [weight](Self::weight) it can bear at `now`: from 0.1 when it goes live to 1 after
     /// [`slow_start`](super::Builder::slow_start).
     pub fn warmth(&self, now: Instant) -> f32 {
-        self.stats.warmth(Moment::of(now))
+        self.stats.warmth(Moment::from(now))
     }
 
     /// What another call costs: its latency times the calls that are then under way, by weight and warmth.
     pub fn cost(&self, now: Instant) -> f32 {
-        self.cost_at(Moment::of(now))
+        self.cost_at(Moment::from(now))
     }
 
     /// How many calls are under way, with one more, by weight and warmth.
     pub fn crowd(&self, now: Instant) -> f32 {
-        self.crowd_at(Moment::of(now))
+        self.crowd_at(Moment::from(now))
     }
 
     #[inline]

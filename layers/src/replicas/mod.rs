@@ -83,7 +83,6 @@ mod gate;
 mod latency;
 mod link;
 mod member;
-mod moment;
 mod options;
 mod replica;
 mod set;
@@ -103,6 +102,4 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{
-    moment::Moment, replica::Admitted, set::Demand, snapshot::Snapshot, table::refused,
-};
+pub(crate) use self::{replica::Admitted, set::Demand, snapshot::Snapshot, table::refused};

@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use tower::load::Load;
 use tower_service::Service;
 
-use super::{Member, Moment, snapshot::Seat, stats::Ticket};
-use crate::{AsError, Error, Kind, outcome::Outcome};
+use super::{Member, snapshot::Seat, stats::Ticket};
+use crate::{AsError, Error, Kind, moment::Moment, outcome::Outcome};
 
 /// One replica of a set: a tower [`Service`] whose calls count, whoever balances them.
 ///

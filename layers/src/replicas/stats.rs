@@ -8,16 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     gate::{Gate, Pass},
     latency::Latency,
-    moment::Moment,
     options::Options,
     snapshot::Link,
 };
-use crate::outcome::Outcome;
+use crate::{moment::Moment, outcome::Outcome};
 
 /// Shared by all that call an endpoint and by its task; it outlives connections.
 #[derive(Debug)]
@@ -95,9 +94,9 @@ impl Stats {
     }
 
     /// When a call last ended, or the endpoint went live.
-    pub(super) fn last_used(&self) -> Moment {
+    pub(super) fn last_used(&self) -> Option<Instant> {
         let last = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
-        Moment::from_word(last)
+        Moment::from_word(last).instant()
     }
 
     pub(super) fn failures(&self) -> u32 {

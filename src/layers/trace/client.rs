@@ -71,6 +71,13 @@ impl PropagateTraceLayer {
         self
     }
 
+    /// Says in the metadata of a call where in a trace it belongs, if it does.
+    pub(crate) fn mark<B>(&self, request: &mut Request<B>) {
+        if let Some(span) = self.span(request) {
+            span.write_to(request.metadata_mut());
+        }
+    }
+
     /// The span of a call, if it belongs to a trace.
     fn span<B>(&self, request: &Request<B>) -> Option<TraceContext> {
         let named = request.extensions().get().cloned();
@@ -115,9 +122,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(span) = self.layer.span(&request) {
-            span.write_to(request.metadata_mut());
-        }
+        self.layer.mark(&mut request);
         self.inner.call(request)
     }
 }

@@ -7,7 +7,7 @@ use super::report::{Figures, Report};
 use crate::cli::Cli;
 use crate::peers::Subject::{self, Bare, Raw, Std, Steeple, Tarpc, Tonic};
 
-/// One figure, alone or over another, and what it has to be.
+/// One figure, alone, over another or above another, and what it has to be.
 #[derive(Clone, Copy, Debug)]
 struct Goal {
     what: Point,
@@ -46,9 +46,11 @@ enum Figure {
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
+    /// So much more than the other figure, and not so many times as much.
+    AtMostAbove(f64),
 }
 
-use Bound::{AtLeast, AtMost};
+use Bound::{AtLeast, AtMost, AtMostAbove};
 use Figure::{
     Allocations, ClientSyscalls, ClientWrites, Cpu, Extra, P50, P99, Rate, ServerSyscalls,
     ServerWrites,
@@ -113,12 +115,15 @@ const GOALS: &[Goal] = &[
     within(at("P", Rate, Steeple), at("D", Rate, Raw), AtLeast(1.0)),
     as_cheap_as_d("S.2x50000", Steeple),
     as_cheap_as_d("S.16x1024", Steeple),
+    adds("steeple client", 250.0),
+    adds("steeple client, one replica", 250.0),
     no_allocations("steeple log"),
     no_allocations("steeple timeout"),
     no_allocations("steeple timeout, kept below"),
     no_allocations("steeple retry"),
     no_allocations("steeple balance"),
     no_allocations("steeple client"),
+    no_allocations("steeple client, one replica"),
     no_allocations("steeple server"),
     // What TLS and compression may cost, and what they have to save.
     within(
@@ -169,6 +174,19 @@ const fn at(workload: &'static str, figure: Figure, peer: Subject) -> Point {
         who: Peer(peer),
         workload,
         figure,
+    }
+}
+
+/// The CPU time, in nanoseconds, that a stack of layers adds to a call of the endpoint below it.
+const fn adds(stack: &'static str, nanos: f64) -> Goal {
+    within(cost_of(stack), cost_of("endpoint"), AtMostAbove(nanos))
+}
+
+const fn cost_of(stack: &'static str) -> Point {
+    Point {
+        who: Stack(stack),
+        workload: "M",
+        figure: Extra("cpu_ns_per_call"),
     }
 }
 
@@ -257,7 +275,10 @@ impl Goal {
         let value = value.map_or_else(|| "no figure".to_owned(), |value| format!("{value:.3}"));
         let over = self
             .over
-            .map(|over| format!(" ÷ {over}"))
+            .map(|over| match self.bound {
+                AtMostAbove(_) => format!(" − {over}"),
+                AtLeast(_) | AtMost(_) => format!(" ÷ {over}"),
+            })
             .unwrap_or_default();
         println!("{verdict} {}{over}: {value} ({})", self.what, self.bound);
         met
@@ -265,10 +286,14 @@ impl Goal {
 
     fn value(&self, report: &Report) -> Option<f64> {
         let value = self.what.median(report)?;
-        match self.over {
-            Some(over) => Some(value / over.median(report)?),
-            None => Some(value),
-        }
+        let Some(over) = self.over else {
+            return Some(value);
+        };
+        let over = over.median(report)?;
+        Some(match self.bound {
+            AtMostAbove(_) => value - over,
+            AtLeast(_) | AtMost(_) => value / over,
+        })
     }
 }
 
@@ -304,7 +329,7 @@ impl Bound {
     fn admits(self, value: f64) -> bool {
         match self {
             AtLeast(bound) => value >= bound,
-            AtMost(bound) => value <= bound,
+            AtMost(bound) | AtMostAbove(bound) => value <= bound,
         }
     }
 }
@@ -336,7 +361,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AtLeast(bound) => write!(f, "≥ {bound}"),
-            AtMost(bound) => write!(f, "≤ {bound}"),
+            AtMost(bound) | AtMostAbove(bound) => write!(f, "≤ {bound}"),
         }
     }
 }
@@ -382,6 +407,13 @@ mod tests {
         let goal = within(at("K", Rate, Bare), at("B", Rate, Bare), AtLeast(2.0));
         assert!(goal.holds(&report(&[("K", Bare, 200.0), ("B", Bare, 100.0)])));
         assert!(!goal.holds(&report(&[("K", Bare, 100.0), ("B", Bare, 200.0)])));
+    }
+
+    #[test]
+    fn what_a_figure_may_add_to_another_is_their_difference() {
+        let goal = within(at("K", Rate, Bare), at("B", Rate, Bare), AtMostAbove(50.0));
+        assert!(goal.holds(&report(&[("K", Bare, 150.0), ("B", Bare, 100.0)])));
+        assert!(!goal.holds(&report(&[("K", Bare, 151.0), ("B", Bare, 100.0)])));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use steeple::layers::resolve::Fixed;
 use steeple::layers::{
-    BalanceLayer, CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, Replicas, RetryLayer,
-    TimeoutLayer,
+    BalanceLayer, CatchPanicLayer, InheritLayer, LogLayer, PeerAndSizes, PropagateTraceLayer,
+    Replicas, RetryLayer, TimeoutLayer,
 };
 use steeple::{Body, Error as CallError, Lifecycle, Request, Response};
 use tower::retry::Policy;
@@ -67,15 +67,13 @@ const STACKS: &[(&str, Start)] = &[
         callers.drive(RetryLayer::default().layer(Endpoint));
     }),
     ("steeple balance", |callers| {
-        callers.drive(BalanceLayer::default().layer(replicas()));
+        callers.drive(BalanceLayer::default().layer(replicas(&["a", "b", "c"])));
     }),
     ("steeple client", |callers| {
-        let layers = ServiceBuilder::new()
-            .layer(LogLayer::new().describe(PeerAndSizes))
-            .layer(TimeoutLayer::new(TIMEOUT).kept_below())
-            .layer(RetryLayer::default())
-            .layer(BalanceLayer::default());
-        callers.drive(layers.service(replicas()));
+        callers.drive(client(replicas(&["a", "b", "c"])));
+    }),
+    ("steeple client, one replica", |callers| {
+        callers.drive(client(replicas(&["a"])));
     }),
     ("steeple server", |callers| {
         let layers = ServiceBuilder::new()
@@ -149,10 +147,27 @@ impl Service<Request> for Endpoint {
     }
 }
 
-/// As many of them as a balancer has to compare.
-fn replicas() -> Replicas<Endpoint> {
+/// The layers of the default client.
+fn client(
+    replicas: Replicas<Endpoint>,
+) -> impl Service<Request, Error = CallError, Future: Send> + Clone + Send + 'static {
+    ServiceBuilder::new()
+        .layer(LogLayer::new().describe(PeerAndSizes))
+        .layer(PropagateTraceLayer::new().begin(false))
+        .layer(TimeoutLayer::new(TIMEOUT).kept_below())
+        .layer(RetryLayer::default())
+        .layer(BalanceLayer::default())
+        .service(replicas)
+}
+
+/// Several are compared, and one is not.
+fn replicas(names: &[&'static str]) -> Replicas<Endpoint> {
     let connector = service_fn(|_: &'static str| ready(Ok::<_, CallError>(Endpoint)));
-    Replicas::builder(Fixed::new(["a", "b", "c"]).expect("three"), connector).start()
+    Replicas::builder(
+        Fixed::new(names.to_vec()).expect("no name comes twice"),
+        connector,
+    )
+    .start()
 }
 
 /// It is always there.
