@@ -46,11 +46,15 @@ async fn falls_below<L: Listener, D: Dial + Clone + Sync>(
     let connector = Connector::new().dialer(dialer);
     let connect = async || -> Channel {
         let mut channel = connector.connect(&address).await.unwrap();
-        let body = "something to say ".repeat(1000);
-        channel
-            .call(Request::new("Echo", body.into()))
-            .await
-            .unwrap();
+        for at in 0..8 {
+            let body = (0..200)
+                .map(|id| format!("{{\"at\":{at},\"id\":{},\"name\":\"somebody\"}}", id * 7919));
+            let body: String = body.collect();
+            channel
+                .call(Request::new("Echo", body.into()))
+                .await
+                .unwrap();
+        }
         channel
     };
     let mut channels = vec![connect().await];
@@ -96,6 +100,6 @@ async fn what_an_idle_connection_holds_is_bounded() {
         let compression = Compression::new().sends(algorithm);
         let listener = Wrapped::new(tcp().await, compression.clone());
         let dialer = Wrapped::new(NetDialer::new(), compression);
-        kept.extend(falls_below(listener, dialer, 200).await);
+        kept.extend(falls_below(listener, dialer, 120).await);
     }
 }

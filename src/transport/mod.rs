@@ -47,14 +47,16 @@
 //! | TCP | 1 | – | – |
 //! | unix socket | 0 | – | process, user and group, as `tokio::net::unix::UCred` |
 //! | in memory | 0 | – | – |
-//! | TLS | 2 | IDLE_TLS KiB | – |
+//! | TLS | 2 | 21 KiB | – |
 //! | mutual TLS | 2 | the same, and the certificate | its certificate, as `PeerCertificate` |
-//! | TCP compressed by zstd | 2 | IDLE_ZSTD KiB | – |
-//! | TCP compressed by DEFLATE | 2 | IDLE_DEFLATE KiB | – |
+//! | TCP compressed by zstd | 2 | 80 KiB after four seconds | – |
+//! | TCP compressed by DEFLATE | 2 | 166 KiB after half a second | – |
 //! | TLS compressed | 3 | both | as with TLS |
 //! | a stream, listener or wrapper of one's own | its own | its own | what its [`Wrap`] adds to [`Opened::extensions`] |
 //!
-//! The memory is that of a server, measured; a plain connection that is idle holds some 6 KiB itself.
+//! The memory is the resident memory of a server, measured with 1000 connections that have had a call of 64 KiB; it includes
+//! what the allocator keeps for the next. A plain connection that is idle holds some 6 KiB itself. While there is traffic, a
+//! compressed connection holds some 300 KiB.
 
 mod address;
 #[cfg(any(feature = "deflate", feature = "zstd"))]

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use steeple::{
@@ -245,6 +246,28 @@ async fn zeros_are_sent_and_taken_however_well_they_compress() {
         };
         let ((), read) = soon(async { tokio::join!(writing, reading) }).await;
         assert_eq!(read, 20 * (1 + 4095 + 4096 + 65_535 + 300_000));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_silence_both_sides_go_on() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let compression = || Compression::new().sends(algorithm);
+        let (mut near, mut far) = pair(compression(), compression()).await;
+        for at in 0..5 {
+            let message = format!("{{\"at\":{at},\"what\":\"the same again\"}}").repeat(100);
+            for _ in 0..2 {
+                near.write_all(message.as_bytes()).await.unwrap();
+                near.flush().await.unwrap();
+                let mut read = vec![0; message.len()];
+                soon(far.read_exact(&mut read)).await.unwrap();
+                assert_eq!(read, message.as_bytes());
+            }
+            // Both wait for what comes, and meanwhile let go of what they can.
+            let silence = async { tokio::join!(near.read_u8(), far.read_u8()) };
+            let silence = tokio::time::timeout(Duration::from_secs(10), silence).await;
+            assert!(silence.is_err(), "{silence:?}");
+        }
     }
 }
 

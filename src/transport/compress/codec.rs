@@ -1,14 +1,14 @@
 //! Compressors and decompressors, from slice to slice.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 #[cfg(feature = "deflate")]
 use flate2::{Decompress, FlushCompress, FlushDecompress};
-#[cfg(feature = "zstd")]
-use zstd::stream::raw::{self, CParameter, DParameter, Operation, OutBuffer};
 
 #[cfg(feature = "deflate")]
 use super::deflate::Deflate;
+#[cfg(feature = "zstd")]
+use super::zstd::{ZstdDecoder, ZstdEncoder};
 
 /// How a connection is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub(super) enum Encoder {
     #[cfg(feature = "deflate")]
     Deflate(Deflate),
     #[cfg(feature = "zstd")]
-    Zstd(raw::Encoder<'static>),
+    Zstd(ZstdEncoder),
 }
 
 /// One direction of a connection on its way in.
@@ -35,7 +35,7 @@ pub(super) enum Decoder {
     #[cfg(feature = "deflate")]
     Deflate(Box<Decompress>),
     #[cfg(feature = "zstd")]
-    Zstd(raw::Decoder<'static>),
+    Zstd(ZstdDecoder),
 }
 
 /// How far a step came, in bytes.
@@ -45,17 +45,13 @@ pub(super) struct Step {
     pub(super) written: usize,
 }
 
-/// 16 KiB: what is larger costs memory on both sides for each connection, and finds little more in small messages.
-#[cfg(feature = "zstd")]
-const WINDOW_LOG: u32 = 14;
+/// To make DEFLATE's tables anew takes some 50 µs and nothing else: little for who calls once in this time.
+#[cfg(feature = "deflate")]
+const DEFLATE_RESTS_AFTER: Duration = Duration::from_millis(250);
 
-/// 32 KiB, so that a later version may have the larger window.
+/// zstd forgets what came before, so that calls which are further apart than this cost more bytes.
 #[cfg(feature = "zstd")]
-const MAX_WINDOW_LOG: u32 = 15;
-
-/// A table of 32 KiB to look up what is in the window, instead of 64 KiB for one that holds much more.
-#[cfg(feature = "zstd")]
-const HASH_LOG: u32 = 13;
+const ZSTD_RESTS_AFTER: Duration = Duration::from_secs(2);
 
 /// How much room a step is given that has little to write.
 const ROOM: usize = 1024;
@@ -85,18 +81,13 @@ impl Algorithm {
 }
 
 impl Encoder {
-    pub(super) fn new(algorithm: Algorithm) -> io::Result<Self> {
-        Ok(match algorithm {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
             #[cfg(feature = "zstd")]
-            Algorithm::Zstd => {
-                let mut encoder = raw::Encoder::new(1)?;
-                encoder.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-                encoder.set_parameter(CParameter::HashLog(HASH_LOG))?;
-                Self::Zstd(encoder)
-            }
+            Algorithm::Zstd => Self::Zstd(ZstdEncoder::default()),
             #[cfg(feature = "deflate")]
             Algorithm::Deflate => Self::Deflate(Deflate::new()),
-        })
+        }
     }
 
     /// Takes all of `input`, and appends what is ready.
@@ -124,37 +115,34 @@ impl Encoder {
         }
     }
 
-    /// Lets go of what can be made anew. To be called only behind a flush.
-    pub(super) fn rest(&mut self) {
+    /// Lets go of what can be made anew, and gives what the other side has to be told of that. To be called only
+    /// behind a flush.
+    pub(super) fn rest(&mut self) -> io::Result<Vec<u8>> {
         match self {
             #[cfg(feature = "deflate")]
-            Self::Deflate(encoder) => encoder.rest(),
-            // It holds less, and nobody could make it anew in the middle of a frame.
+            Self::Deflate(encoder) => {
+                encoder.rest();
+                Ok(Vec::new())
+            }
             #[cfg(feature = "zstd")]
-            Self::Zstd(_) => {}
+            Self::Zstd(encoder) => encoder.rest(),
         }
     }
 
-    /// Whether there is something to let go of.
-    pub(super) fn can_rest(&self) -> bool {
+    /// After how long without anything to send to rest, if there is something to let go of.
+    pub(super) fn rests_after(&self) -> Option<Duration> {
         match self {
             #[cfg(feature = "deflate")]
-            Self::Deflate(encoder) => encoder.is_working(),
+            Self::Deflate(encoder) => encoder.is_working().then_some(DEFLATE_RESTS_AFTER),
             #[cfg(feature = "zstd")]
-            Self::Zstd(_) => false,
+            Self::Zstd(encoder) => encoder.is_working().then_some(ZSTD_RESTS_AFTER),
         }
     }
 
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
         match self {
             #[cfg(feature = "zstd")]
-            Self::Zstd(encoder) => {
-                let status = encoder.run_on_buffers(input, output)?;
-                Ok(Step {
-                    read: status.bytes_read,
-                    written: status.bytes_written,
-                })
-            }
+            Self::Zstd(encoder) => encoder.step(input, output),
             #[cfg(feature = "deflate")]
             Self::Deflate(encoder) => encoder.step(input, output, FlushCompress::None),
         }
@@ -166,10 +154,9 @@ impl Encoder {
         append(output, ROOM, |room| match self {
             #[cfg(feature = "zstd")]
             Self::Zstd(encoder) => {
-                let mut room = OutBuffer::around(room);
-                rest = encoder.flush(&mut room)?;
-                let written = room.pos();
-                Ok(Step { read: 0, written })
+                let (step, left) = encoder.flush(room)?;
+                rest = left;
+                Ok(step)
             }
             #[cfg(feature = "deflate")]
             Self::Deflate(encoder) => {
@@ -183,30 +170,31 @@ impl Encoder {
 }
 
 impl Decoder {
-    pub(super) fn new(algorithm: Algorithm) -> io::Result<Self> {
-        Ok(match algorithm {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
             #[cfg(feature = "zstd")]
-            Algorithm::Zstd => {
-                let mut decoder = raw::Decoder::new()?;
-                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-                Self::Zstd(decoder)
-            }
+            Algorithm::Zstd => Self::Zstd(ZstdDecoder::default()),
             #[cfg(feature = "deflate")]
             Algorithm::Deflate => Self::Deflate(Box::new(Decompress::new(false))),
-        })
+        }
+    }
+
+    /// Lets go of what can be made anew, if the other side has made that possible.
+    pub(super) fn rest(&mut self) {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd(decoder) => decoder.rest(),
+            // Its window may be asked for by whatever comes.
+            #[cfg(feature = "deflate")]
+            Self::Deflate(_) => {}
+        }
     }
 
     /// Decompresses as much of `input` as there is room for.
     pub(super) fn decode(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
         match self {
             #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => {
-                let status = decoder.run_on_buffers(input, output).map_err(broken)?;
-                Ok(Step {
-                    read: status.bytes_read,
-                    written: status.bytes_written,
-                })
-            }
+            Self::Zstd(decoder) => decoder.step(input, output).map_err(broken),
             #[cfg(feature = "deflate")]
             Self::Deflate(decoder) => {
                 let before = (decoder.total_in(), decoder.total_out());

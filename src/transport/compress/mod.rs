@@ -28,12 +28,18 @@
 //! A decompressor holds a window of at most 32 KiB. What it makes of its input is read in pieces like any other stream, so a
 //! little input never becomes a lot of memory; and input that grows to more than 2048 times itself, beyond the
 //! first megabyte, ends the connection. A compressor here flushes often enough to stay far below that.
+//!
+//! A compressor that has nothing to send for a while rests, and its tables are given back. That of zstd ends its frame, so
+//! that the other side gives back its own; the next message begins another. That of DEFLATE keeps the last 8 KiB to make
+//! its tables anew, and goes on as if nothing had been.
 
 mod codec;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod preamble;
 mod stream;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use std::{
     future::Future,
@@ -44,11 +50,8 @@ use std::{
 
 use tower_service::Service;
 
+use self::preamble::{Answer, Offer};
 pub use self::{codec::Algorithm, stream::Compressed};
-use self::{
-    codec::{Decoder, Encoder},
-    preamble::{Answer, Offer},
-};
 use super::{Io, Opened, failed::failed};
 use crate::events;
 
@@ -77,9 +80,11 @@ use crate::events;
 /// A server without it has to speak the native wire; of another, a client with it is told that it does not do
 /// compression.
 ///
-/// It costs one round trip when a connection begins, and memory on each side: about MEM_ZSTD KiB for a connection with
-/// zstd as long as it lives, and with DEFLATE about MEM_DEF KiB, of which it gives MEM_GIVE back after a quarter of a second
-/// without anything to send.
+/// It costs one round trip when a connection begins, and memory on each side while there is traffic: some 300 KiB, of
+/// which it gives most back when nothing was sent for a while. DEFLATE does so within half a second, keeps what it needs to
+/// go on as if nothing had been, and the decompressor. zstd does within four seconds, and keeps nothing: it forgets what came
+/// before, so that the next message costs what the first has. What a server then has in memory for each is measured in
+/// [`transport`](super).
 ///
 /// **Secrets.** Who can see how long messages are, and put text of their own beside a secret on the same connection,
 /// can guess the secret from how well the two compress together (CRIME). Where that may be, leave it off.
@@ -145,7 +150,7 @@ impl Compression {
                 Ok(offer) => {
                     let answer = self.answer(&offer);
                     preamble::reply(&mut io, &answer).await?;
-                    Compressed::new(io, encoder(answer.to_client)?, decoder(answer.to_server)?)
+                    Compressed::new(io, answer.to_client, answer.to_server)
                 }
                 // A client that begins with its wire.
                 Err(begun) => Compressed::plain(io, begun),
@@ -157,9 +162,7 @@ impl Compression {
                 .await
                 .map_err(|error| failed(format!("{address} does not do compression"), error))?;
             match answer {
-                Ok(answer) => {
-                    Compressed::new(io, encoder(answer.to_server)?, decoder(answer.to_client)?)
-                }
+                Ok(answer) => Compressed::new(io, answer.to_server, answer.to_client),
                 Err(begun) => {
                     tracing::debug!(target: events::TRANSPORT, %address, "the server does not do compression: the connection is plain");
                     Compressed::plain(io, begun)
@@ -193,12 +196,4 @@ impl<I: Io> Service<Opened<I>> for Compression {
     fn call(&mut self, opened: Opened<I>) -> Self::Future {
         Box::pin(self.clone().wrap(opened))
     }
-}
-
-fn encoder(algorithm: Option<Algorithm>) -> io::Result<Option<Encoder>> {
-    algorithm.map(Encoder::new).transpose()
-}
-
-fn decoder(algorithm: Option<Algorithm>) -> io::Result<Option<Decoder>> {
-    algorithm.map(Decoder::new).transpose()
 }

@@ -6,7 +6,6 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use tokio::{
@@ -14,7 +13,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::codec::{Decoder, Encoder};
+use super::codec::{Algorithm, Decoder, Encoder};
 
 /// A stream compressed in one direction, in both or in none.
 #[derive(Debug)]
@@ -41,6 +40,8 @@ struct Outgoing {
     /// Whether anything was encoded since the timer was set.
     in_use: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the output has to leave although nobody flushes: it says that the encoder rests.
+    telling: bool,
 }
 
 #[derive(Debug)]
@@ -80,16 +81,12 @@ const READ: usize = 8 * 1024;
 /// Reads in one poll that give nothing yet. A compressor that is flushed makes something of every read.
 const READS_PER_POLL: usize = 16;
 
-/// Without anything to send for so long, or up to twice that, an encoder lets go of what it can. To make that anew takes
-/// some 50 µs, which is little for who calls once in this time, and who connects and falls silent is soon light.
-const REST_AFTER: Duration = Duration::from_millis(250);
-
 impl<I> Compressed<I> {
-    pub(super) fn new(io: I, encoder: Option<Encoder>, decoder: Option<Decoder>) -> Self {
+    pub(super) fn new(io: I, outgoing: Option<Algorithm>, incoming: Option<Algorithm>) -> Self {
         Self {
             io,
-            outgoing: encoder.map(Outgoing::new),
-            incoming: decoder.map(Incoming::new),
+            outgoing: outgoing.map(|it| Outgoing::new(Encoder::new(it))),
+            incoming: incoming.map(|it| Incoming::new(Decoder::new(it))),
             begun: Vec::new(),
         }
     }
@@ -129,7 +126,7 @@ impl<I: AsyncRead + Unpin> Compressed<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Compressed<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Compressed<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -139,8 +136,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Compressed<I> {
         let poll = me.poll_input(cx, buf);
         if poll.is_pending()
             && let Some(outgoing) = &mut me.outgoing
+            && let Poll::Ready(Err(error)) = outgoing.poll_rest(&mut me.io, cx)
         {
-            outgoing.poll_rest(cx);
+            return Poll::Ready(Err(error));
         }
         poll
     }
@@ -209,6 +207,7 @@ impl Outgoing {
             piece: PIECE,
             in_use: false,
             timer: None,
+            telling: false,
         }
     }
 
@@ -242,23 +241,32 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Lets the encoder rest if nothing was sent for a while; wakes the task to look again.
-    fn poll_rest(&mut self, cx: &mut Context<'_>) {
-        if !self.encoder.can_rest() {
-            return;
-        }
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep(REST_AFTER)));
-        // The second turn registers the task.
-        while timer.as_mut().poll(cx).is_ready() {
-            if self.unflushed == 0 && !mem::take(&mut self.in_use) {
-                self.encoder.rest();
-                self.timer = None;
-                return;
+    /// Lets the encoder rest if nothing was sent for a while; wakes the task to look again. Ready when the other side is
+    /// told, if there is anything to tell.
+    fn poll_rest<I>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        I: AsyncWrite + Unpin,
+    {
+        if let Some(after) = self.encoder.rests_after() {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(after)));
+            // The second turn registers the task.
+            while timer.as_mut().poll(cx).is_ready() {
+                if self.unflushed == 0 && !mem::take(&mut self.in_use) {
+                    self.timer = None;
+                    let told = self.encoder.rest()?;
+                    self.telling = !told.is_empty();
+                    self.output.extend_from_slice(&told);
+                    break;
+                }
+                timer.as_mut().reset(Instant::now() + after);
             }
-            timer.as_mut().reset(Instant::now() + REST_AFTER);
         }
+        if self.telling {
+            ready!(self.poll_drain(io, cx))?;
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.telling = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ready when the stream has taken all output. Its memory goes with it: a connection that is idle holds none.
@@ -330,6 +338,7 @@ impl Incoming {
         if poll.is_pending() {
             // Whoever waits holds no memory for it.
             self.input = Vec::new();
+            self.decoder.rest();
         }
         poll.map_ok(|()| filled > 0)
     }

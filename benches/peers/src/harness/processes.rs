@@ -13,6 +13,9 @@ use crate::Error;
 use crate::cli::Cli;
 use crate::workload::{Shape, Workload};
 
+/// How long connections are silent before they count as idle: some give memory back only after a while.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// The processes of one run.
 pub(super) struct Processes<'a> {
     pub(super) cli: &'a Cli,
@@ -61,7 +64,7 @@ impl Processes<'_> {
 
     /// What connections cost that have fallen silent, over a process without any.
     pub(super) fn idle(&mut self, unconnected: &Snapshot) -> Result<Figures, Error> {
-        thread::sleep(Duration::from_secs_f64(self.cli.warmup));
+        thread::sleep(Duration::from_secs_f64(self.cli.warmup).max(SILENCE));
         let Moment { client, server } = self.ask(control::LOOK)?;
         let each = |side: &Snapshot| {
             let grown = side.rss_kib?.saturating_sub(unconnected.rss_kib?);
