@@ -22,7 +22,7 @@ const STEEPLE: Table = &[
     ("codec", &["message", "wire::numbers"]),
     ("transport", &["events", "message"]),
     ("transport::framed", &["wire"]),
-    ("transport::compress", &["events", "wire::numbers"]),
+    ("transport::compress", &["wire::numbers"]),
     ("conn", &["events", "message", "wire", "transport::Address"]),
     ("layers", &["message", "conn", "transport::Address"]),
     (

@@ -84,7 +84,8 @@ use crate::events;
 /// which it gives most back when nothing was sent for a while. DEFLATE does so within half a second, keeps what it needs to
 /// go on as if nothing had been, and the decompressor. zstd does within four seconds, and keeps nothing: it forgets what came
 /// before, so that the next message costs what the first has. What a server then has in memory for each is measured in
-/// [`transport`](super).
+/// [`transport`](super). The allocator may keep some of it for the next connections, glibc's most of all; with
+/// `MALLOC_MMAP_THRESHOLD_=65536` in the environment it does not.
 ///
 /// **Secrets.** Who can see how long messages are, and put text of their own beside a secret on the same connection,
 /// can guess the secret from how well the two compress together (CRIME). Where that may be, leave it off.
