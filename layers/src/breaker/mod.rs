@@ -161,7 +161,7 @@ pub struct Breaker<S> {
 impl<S, R> Service<R> for Breaker<S>
 where
     R: Carry,
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Error: From<Error> + AsError,
 {
     type Response = S::Response;
@@ -179,7 +179,11 @@ where
         };
         match entered {
             Ok(pass) => BreakerFuture::new(self.inner.call(request), pass),
-            Err(error) => BreakerFuture::refused(error),
+            Err(error) => {
+                // What it holds for being ready might be what a retry of this call waits for.
+                self.inner = self.inner.clone();
+                BreakerFuture::refused(error)
+            }
         }
     }
 }

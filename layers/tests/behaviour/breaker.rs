@@ -5,7 +5,7 @@ use steeple_layers::{
     breaker::{Circuit, Circuits, State},
 };
 use tokio::time::{Instant, advance, timeout};
-use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
 
 use super::support::{Call, Script, Step, millis, refused, reset, seconds};
 
@@ -249,6 +249,17 @@ async fn each_method_is_watched_by_itself() {
     client.call(Call::new("Get")).await.unwrap();
     let names: Vec<_> = circuits.all().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["Get", "Make"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_does_not_hold_what_it_was_ready_with() {
+    let circuit = Circuit::new(policy());
+    let limited = ConcurrencyLimitLayer::new(1).layer(Script::default());
+    let mut refused = BreakerLayer::of(circuit.clone()).layer(limited.clone());
+    circuit.trip("by hand");
+    refused.ready().await.unwrap();
+    refused.call(Call::new("Get")).await.unwrap_err();
+    limited.oneshot(Call::new("Get")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use steeple_layers::{
     coalesce::{Coalesce, MAX_KEYS, MAX_SHARING},
 };
 use tokio::time::{sleep, timeout};
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
 use super::support::{Call, Script, Step, millis, reset, seconds};
 
@@ -144,6 +144,20 @@ async fn the_last_to_give_up_cancels_the_call_and_the_next_makes_another() {
     }
     assert_eq!(script.played().cancelled, 1);
     assert_eq!(client.call(Call::new("Get")).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shares_a_call_does_not_hold_what_it_was_ready_with() {
+    let script = Script::new([Step::Hang]);
+    let limited = ConcurrencyLimitLayer::new(2).layer(script.clone());
+    let mut one = CoalesceLayer::new(|call: &Call| Some(call.cx.method().clone())).layer(limited);
+    let mut other = one.clone();
+    other.ready().await.unwrap();
+    one.ready().await.unwrap();
+    let shared = (one.call(Call::new("Get")), other.call(Call::new("Get")));
+    one.oneshot(Call::new("List")).await.unwrap();
+    assert_eq!(script.attempts(), 2);
+    drop(shared);
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,6 +107,16 @@ async fn whole_stacks_keep_the_contract_and_so_do_towers_limits() {
         .layer(RetryLayer::default())
         .layer(TimeoutLayer::per_attempt(Duration::from_secs(1)));
     check(&client.into_inner()).await.unwrap();
+    let hedged = ServiceBuilder::new()
+        .layer(RetryLayer::default())
+        .layer(HedgeLayer::after(Duration::from_millis(1)))
+        .layer(BreakerLayer::default());
+    check(&hedged.into_inner()).await.unwrap();
+    let sharing = ServiceBuilder::new()
+        .layer(FallbackLayer::with(|_, _| Some("instead")))
+        .layer(CoalesceLayer::new(|_: &Call| Some(())))
+        .layer(RetryLayer::default());
+    check(&sharing.into_inner()).await.unwrap();
     let server = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(LogLayer::new())
