@@ -196,7 +196,8 @@ async fn the_stacks_of_the_documentation_keep_the_contract() {
         .layer(LogLayer::new().describe(PeerAndSizes))
         .layer(TimeoutLayer::default())
         .layer(RetryLayer::default())
-        .layer(HedgeLayer::after(Duration::from_millis(1)).idempotent(["Probe"]));
+        .layer(HedgeLayer::after(Duration::from_millis(1)).idempotent(["Probe"]))
+        .layer(BreakerLayer::default());
     let server = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(LogLayer::new().describe(PeerAndSizes))

@@ -86,7 +86,12 @@ impl<S: Service<R>, R, T: Ticket> Gated<S, R, T> {
         }
     }
 
-    pub(crate) fn refused(error: Error) -> Self {
+    /// What the `service` holds for being ready is given back: somebody else may wait for it, as a retry of this call.
+    pub(crate) fn refused(service: &mut S, error: Error) -> Self
+    where
+        S: Clone,
+    {
+        *service = service.clone();
         Self {
             state: State::Refused { error: Some(error) },
         }

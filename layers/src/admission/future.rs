@@ -40,8 +40,11 @@ impl<S: Service<R>, R> AdmissionFuture<S, R> {
         Self { gated }
     }
 
-    pub(super) fn refused(error: Error) -> Self {
-        let gated = Gated::refused(error);
+    pub(super) fn refused(service: &mut S, error: Error) -> Self
+    where
+        S: Clone,
+    {
+        let gated = Gated::refused(service, error);
         Self { gated }
     }
 }

@@ -245,7 +245,7 @@ where
         let cx = request.cx_mut();
         let deadline = cx.deadline();
         if deadline.is_some_and(|deadline| deadline <= cx.start()) {
-            return AdmissionFuture::refused(self.gate.late());
+            return AdmissionFuture::refused(&mut self.inner, self.gate.late());
         }
         if let Some(pass) = self.gate.enter_at_once() {
             return AdmissionFuture::called(self.inner.call(request), pass);
@@ -257,7 +257,7 @@ where
                 let ready = mem::replace(&mut self.inner, next);
                 AdmissionFuture::waiting(ticket, ready, request)
             }
-            Admitted::Never(error) => AdmissionFuture::refused(error),
+            Admitted::Never(error) => AdmissionFuture::refused(&mut self.inner, error),
         }
     }
 }

@@ -208,7 +208,7 @@ where
                 let ready = mem::replace(&mut self.inner, next);
                 RateLimitFuture::waiting(ticket, ready, request)
             }
-            Err(error) => RateLimitFuture::refused(error),
+            Err(error) => RateLimitFuture::refused(&mut self.inner, error),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use steeple_layers::{Error, Execution, Kind, RateLimitLayer, rate_limit::Rate};
 use tokio::time::{Instant, advance};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
 
 use super::support::{Call, Script, millis, seconds};
 
@@ -111,4 +111,16 @@ async fn so_many_wait_and_no_more() {
     advance(seconds(100_000)).await;
     service.clone().oneshot(Call::new("Get")).await.unwrap_err();
     assert!(waiting.iter().all(|call| !call.is_finished()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_does_not_hold_what_it_was_ready_with() {
+    let limited = ConcurrencyLimitLayer::new(1).layer(Script::default());
+    let layer = RateLimitLayer::new(Rate::per_second(1)).max_waiting(0);
+    let mut service = layer.layer(limited.clone());
+    service.ready().await.unwrap();
+    service.call(Call::new("Get")).await.unwrap();
+    service.ready().await.unwrap();
+    service.call(Call::new("Get")).await.unwrap_err();
+    limited.oneshot(Call::new("Get")).await.unwrap();
 }
