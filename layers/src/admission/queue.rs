@@ -221,9 +221,11 @@ impl Queue {
 
     /// A call runs no longer, if that concerns nobody else.
     pub(super) fn release_at_once(&mut self) -> bool {
-        let is_alone = self.waiting == 0;
-        self.running -= usize::from(is_alone);
-        is_alone
+        if self.waiting > 0 {
+            return false;
+        }
+        self.running -= 1;
+        true
     }
 
     /// A call runs no longer.
@@ -318,11 +320,11 @@ impl Queue {
         let mut lanes = self.lanes.iter_mut().rev();
         let lane = lanes.find(|lane| !lane.is_empty())?;
         let next = match self.overload.is_on() {
-            true => lane.pop_last(),
-            false => lane.pop_first(),
+            true => lane.pop_last()?,
+            false => lane.pop_first()?,
         };
-        self.waiting -= usize::from(next.is_some());
-        next
+        self.waiting -= 1;
+        Some(next)
     }
 
     /// One that was taken out of its lane is not served.

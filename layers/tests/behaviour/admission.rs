@@ -257,3 +257,29 @@ async fn an_adaptive_limit_grows_while_calls_are_quick() {
     assert_eq!(layer.stats().limit, 40);
     assert!(layer.stats().running <= 40);
 }
+
+/// On real threads: what is decided on one concerns calls that are polled, dropped or late on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_place_is_lost_between_threads() {
+    let layer = AdmissionLayer::new(Limit::fixed(4)).max_waiting(16);
+    let service = layer.layer(service_fn(|_: Call| async {
+        sleep(millis(1)).await;
+        Ok::<_, Error>(())
+    }));
+    let mut rng = fastrand::Rng::with_seed(1);
+    for _ in 0..300 {
+        let calls: Vec<_> = (0..20)
+            .map(|_| spawn(&service, Call::new("Get").within(millis(rng.u64(1..8)))))
+            .collect();
+        sleep(millis(1)).await;
+        for call in calls {
+            if rng.bool() {
+                call.abort();
+            }
+            // It is answered, refused or gone.
+            let _ = call.await;
+        }
+    }
+    let stats = layer.stats();
+    assert_eq!((stats.running, stats.waiting), (0, 0), "{stats:?}");
+}
