@@ -47,10 +47,10 @@ enum Bound {
     AtLeast(f64),
     AtMost(f64),
     /// So much more than the other figure, and not so many times as much.
-    AtMostAbove(f64),
+    Above(f64),
 }
 
-use Bound::{AtLeast, AtMost, AtMostAbove};
+use Bound::{Above, AtLeast, AtMost};
 use Figure::{
     Allocations, ClientSyscalls, ClientWrites, Cpu, Extra, P50, P99, Rate, ServerSyscalls,
     ServerWrites,
@@ -179,7 +179,7 @@ const fn at(workload: &'static str, figure: Figure, peer: Subject) -> Point {
 
 /// The CPU time, in nanoseconds, that a stack of layers adds to a call of the endpoint below it.
 const fn adds(stack: &'static str, nanos: f64) -> Goal {
-    within(cost_of(stack), cost_of("endpoint"), AtMostAbove(nanos))
+    within(cost_of(stack), cost_of("endpoint"), Above(nanos))
 }
 
 const fn cost_of(stack: &'static str) -> Point {
@@ -276,7 +276,7 @@ impl Goal {
         let over = self
             .over
             .map(|over| match self.bound {
-                AtMostAbove(_) => format!(" − {over}"),
+                Above(_) => format!(" − {over}"),
                 AtLeast(_) | AtMost(_) => format!(" ÷ {over}"),
             })
             .unwrap_or_default();
@@ -291,7 +291,7 @@ impl Goal {
         };
         let over = over.median(report)?;
         Some(match self.bound {
-            AtMostAbove(_) => value - over,
+            Above(_) => value - over,
             AtLeast(_) | AtMost(_) => value / over,
         })
     }
@@ -329,7 +329,7 @@ impl Bound {
     fn admits(self, value: f64) -> bool {
         match self {
             AtLeast(bound) => value >= bound,
-            AtMost(bound) | AtMostAbove(bound) => value <= bound,
+            AtMost(bound) | Above(bound) => value <= bound,
         }
     }
 }
@@ -361,7 +361,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AtLeast(bound) => write!(f, "≥ {bound}"),
-            AtMost(bound) | AtMostAbove(bound) => write!(f, "≤ {bound}"),
+            AtMost(bound) | Above(bound) => write!(f, "≤ {bound}"),
         }
     }
 }
@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn what_a_figure_may_add_to_another_is_their_difference() {
-        let goal = within(at("K", Rate, Bare), at("B", Rate, Bare), AtMostAbove(50.0));
+        let goal = within(at("K", Rate, Bare), at("B", Rate, Bare), Above(50.0));
         assert!(goal.holds(&report(&[("K", Bare, 150.0), ("B", Bare, 100.0)])));
         assert!(!goal.holds(&report(&[("K", Bare, 151.0), ("B", Bare, 100.0)])));
     }
