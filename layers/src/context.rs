@@ -59,11 +59,8 @@ impl Context {
     ///
     /// A clock read costs about as much as a whole layer, so the layers of a stack share one.
     pub fn start(&mut self) -> Instant {
-        self.started.instant().unwrap_or_else(|| {
-            let now = Instant::now();
-            self.started = now.into();
-            now
-        })
+        let started = self.start_moment().instant();
+        started.expect("a time that was an instant")
     }
 
     /// When the call began, if a layer has asked.
@@ -87,19 +84,17 @@ impl Context {
     ///
     /// One beyond what the clock can represent, such as [`Duration::MAX`], is 30 years: as good as none, but said, so
     /// that no layer sets its default.
+    #[inline]
     pub fn set_timeout(&mut self, timeout: Duration) -> &mut Self {
-        let start = self.start();
-        self.set_deadline(start.checked_add(timeout).or(start.checked_add(FAR)))
+        let start = self.start_moment();
+        let deadline = start.after(timeout).or_else(|| start.after(FAR));
+        self.deadline = deadline.unwrap_or(Moment::NONE);
+        self
     }
 
     /// Brings the deadline forward to `limit`, if it is later or there is none.
     pub fn limit_deadline(&mut self, limit: Instant) -> &mut Self {
-        let limit = Moment::from(limit);
-        self.deadline = match self.deadline {
-            Moment::NONE => limit,
-            deadline => deadline.min(limit),
-        };
-        self
+        self.limit_to(limit.into())
     }
 
     /// Gives the call no more time than `parent` has left: what a handler does for the calls it makes on
@@ -111,6 +106,34 @@ impl Context {
         if let Some(deadline) = parent.deadline() {
             self.limit_deadline(deadline);
         }
+        self
+    }
+
+    /// As [`start`](Self::start), for layers that calculate: an instant is dear to make and to compare.
+    #[inline]
+    pub(crate) fn start_moment(&mut self) -> Moment {
+        if self.started == Moment::NONE {
+            self.started = Moment::now();
+        }
+        self.started
+    }
+
+    #[inline]
+    pub(crate) fn started_moment(&self) -> Moment {
+        self.started
+    }
+
+    #[inline]
+    pub(crate) fn deadline_moment(&self) -> Moment {
+        self.deadline
+    }
+
+    #[inline]
+    pub(crate) fn limit_to(&mut self, limit: Moment) -> &mut Self {
+        self.deadline = match self.deadline {
+            Moment::NONE => limit,
+            deadline => deadline.min(limit),
+        };
         self
     }
 

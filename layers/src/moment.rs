@@ -27,6 +27,12 @@ impl Moment {
         self.0
     }
 
+    /// So much later, if that can be represented.
+    pub(crate) fn after(self, time: Duration) -> Option<Self> {
+        let nanos = i64::try_from(time.as_nanos()).ok()?;
+        self.0.checked_add(nanos).map(Self)
+    }
+
     /// The time since an earlier moment; none since a later one.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);
@@ -113,6 +119,8 @@ mod tests {
         let (moment, later) = (Moment::from(now), Moment::from(now + minute));
         assert_eq!(later.since(moment), minute);
         assert_eq!(moment.since(later), Duration::ZERO);
+        assert_eq!(moment.after(minute), Some(later));
+        assert_eq!(moment.after(Duration::MAX), None);
         assert_eq!(later.millis().wrapping_sub(moment.millis()), 60_000);
         assert_eq!(Moment::from_word(later.word()), later);
     }

@@ -98,7 +98,9 @@ const LAYERS: Table = &[
     ),
     (
         "timeout",
-        &["explain", "carry", "context", "error", "inherit", "timer"],
+        &[
+            "explain", "carry", "context", "error", "inherit", "moment", "timer",
+        ],
     ),
     (
         "retry",

@@ -8,7 +8,6 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -200,10 +199,10 @@ where
         }
         // Those above share one clock read; a repeat comes later than that.
         let started = match cx.attempt() {
-            0 => cx.start(),
-            _ => Instant::now(),
+            0 => cx.start_moment(),
+            _ => Moment::now(),
         };
-        match self.route::<Req>(request.cx(), Moment::from(started)) {
+        match self.route::<Req>(request.cx(), started) {
             Some(Ok(route)) => BalanceFuture::called(self.call_on(route, request)),
             Some(Err(error)) => BalanceFuture::failed(error),
             None => BalanceFuture::waiting(Waiting::new(self.clone(), request.cx()), request),

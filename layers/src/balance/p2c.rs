@@ -1,7 +1,5 @@
 //! The better of two.
 
-use tokio::time::Instant;
-
 use super::{Choice, Permutation, Pick};
 use crate::{Context, moment::Moment, replicas::Member};
 
@@ -81,5 +79,8 @@ pub(super) fn better_of_two(
 
 /// When the call began, which is near enough.
 fn now(cx: &Context) -> Moment {
-    Moment::from(cx.started().unwrap_or_else(Instant::now))
+    match cx.started_moment() {
+        Moment::NONE => Moment::now(),
+        started => started,
+    }
 }

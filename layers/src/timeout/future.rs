@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Error, Execution, Kind, timer::Timer};
+use crate::{Error, Execution, Kind, moment::Moment, timer::Timer};
 
 /// How much longer than the deadline this waits: a connection notices a deadline up to about two of its ticks
 /// of a millisecond late, and its verdict, which knows whether the call was sent, is the better one.
@@ -38,9 +38,10 @@ pin_project! {
         Called {
             #[pin]
             inner: F,
-            deadline: Option<Instant>,
+            // None, if it is kept by others.
+            deadline: Moment,
             // A time not later than the beginning of the call.
-            since: Instant,
+            since: Moment,
             // Taken when the call is first pending.
             timer: Option<Timer>,
         },
@@ -52,7 +53,8 @@ pin_project! {
 }
 
 impl<F> TimeoutFuture<F> {
-    pub(super) fn new(inner: F, deadline: Option<Instant>, since: Instant) -> Self {
+    #[inline]
+    pub(super) fn new(inner: F, deadline: Moment, since: Moment) -> Self {
         Self {
             state: State::Called {
                 inner,
@@ -83,15 +85,16 @@ where
                 deadline,
                 since,
                 timer,
-            } => match (inner.poll(cx), *deadline) {
+            } => match (inner.poll(cx), deadline.instant()) {
                 (Poll::Ready(result), _) => result,
                 (Poll::Pending, None) => return Poll::Pending,
-                (Poll::Pending, Some(deadline)) => {
-                    let until = deadline.checked_add(GRACE).unwrap_or(deadline);
-                    let timer = timer.get_or_insert_with(|| Timer::take(until, *since));
+                (Poll::Pending, Some(at)) => {
+                    let until = at.checked_add(GRACE).unwrap_or(at);
+                    let now = || since.instant().unwrap_or_else(Instant::now);
+                    let timer = timer.get_or_insert_with(|| Timer::take(until, now()));
                     match timer.poll(until, cx) {
                         Poll::Pending => return Poll::Pending,
-                        Poll::Ready(()) => Err(elapsed(deadline - *since).into()),
+                        Poll::Ready(()) => Err(elapsed(deadline.since(*since)).into()),
                     }
                 }
             },

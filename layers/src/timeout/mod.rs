@@ -42,7 +42,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -51,6 +50,7 @@ use crate::{
     AsError, Carry, Error,
     explain::{Explain, Explanation, Role},
     inherit,
+    moment::Moment,
 };
 
 /// Gives calls a deadline, and ends those that pass it.
@@ -163,10 +163,14 @@ where
     fn call(&mut self, mut request: R) -> TimeoutFuture<S::Future> {
         let cx = request.cx_mut();
         let now = self.limits.apply(cx);
-        match cx.deadline() {
-            Some(deadline) if deadline <= now => TimeoutFuture::late(),
+        match cx.deadline_moment() {
+            Moment::NONE => TimeoutFuture::new(self.inner.call(request), Moment::NONE, now),
+            deadline if deadline <= now => TimeoutFuture::late(),
             deadline => {
-                let guarded = deadline.filter(|_| !self.limits.kept_below);
+                let guarded = match self.limits.kept_below {
+                    true => Moment::NONE,
+                    false => deadline,
+                };
                 TimeoutFuture::new(self.inner.call(request), guarded, now)
             }
         }
@@ -200,9 +204,9 @@ impl<S: Explain> Explain for Timeout<S> {
 impl Limits {
     /// Writes the deadline of a call, and returns the time, as old as the call at most.
     #[inline]
-    fn apply(&self, cx: &mut crate::Context) -> Instant {
-        let start = cx.start();
-        if let (None, Some(default)) = (cx.deadline(), self.default) {
+    fn apply(&self, cx: &mut crate::Context) -> Moment {
+        let start = cx.start_moment();
+        if let (Moment::NONE, Some(default)) = (cx.deadline_moment(), self.default) {
             cx.set_timeout(default);
         }
         if let Some(cap) = self.cap {
@@ -216,15 +220,15 @@ impl Limits {
         let Some(attempt) = self.attempt else {
             return start;
         };
-        let now = Instant::now();
+        let now = Moment::now();
         limit(cx, now, attempt);
         now
     }
 }
 
 /// A limit beyond what the clock can represent is none.
-fn limit(cx: &mut crate::Context, from: Instant, limit: Duration) {
-    if let Some(deadline) = from.checked_add(limit) {
-        cx.limit_deadline(deadline);
+fn limit(cx: &mut crate::Context, from: Moment, limit: Duration) {
+    if let Some(deadline) = from.after(limit) {
+        cx.limit_to(deadline);
     }
 }
