@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -47,6 +48,11 @@ use crate::{
 #[derive(Clone)]
 pub struct DefaultStack {
     layers: Layers,
+    common: Arc<Common>,
+}
+
+/// What all clones of a stack share, beside what its layers do: a clone is small, as there may be thousands.
+struct Common {
     /// For what is more than a call.
     balance: Balance<Channel>,
     census: Census,
@@ -117,9 +123,11 @@ impl Settings {
             .layer(replicas);
         DefaultStack {
             layers: layers(balance.clone(), &self),
-            balance,
-            census,
-            settings: self,
+            common: Arc::new(Common {
+                balance,
+                census,
+                settings: self,
+            }),
         }
     }
 }
@@ -137,7 +145,7 @@ impl Default for Settings {
 impl DefaultStack {
     /// The replicas below: their state and why, at any time, and each to be called by itself.
     pub fn replicas(&self) -> &Replicas<Channel> {
-        self.balance.replicas()
+        self.common.balance.replicas()
     }
 
     /// What all its connections have counted, those that are over too, and its [`dials`](Stats::dials); of all clones
@@ -145,16 +153,16 @@ impl DefaultStack {
     /// replica does not. Connections that another made are not counted here, but by their
     /// [`Connector`](super::Connector::stats): those of [replicas made by hand](super::ClientBuilder::replicas).
     pub fn stats(&self) -> Stats {
-        self.census.stats()
+        self.common.census.stats()
     }
 
     /// The connection that takes a whole batch, whose requests are given what calls have.
     pub(super) async fn channel_for(
-        &mut self,
+        &self,
         requests: &mut [Request<Body>],
     ) -> Result<Channel, Error> {
         // One look at the clock for all of them.
-        let timeout = self.settings.timeout;
+        let timeout = self.common.settings.timeout;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let trace = trace();
         for request in &mut *requests {
@@ -166,7 +174,8 @@ impl DefaultStack {
         let first = requests.iter().filter_map(|it| it.cx().deadline()).min();
         let mut cx = steeple_layers::Context::default();
         cx.set_deadline(first).set_seed(fastrand::u32(1..));
-        Ok(self.balance.choose(&cx).await?.connection())
+        let mut balance = self.common.balance.clone();
+        Ok(balance.choose(&cx).await?.connection())
     }
 }
 
@@ -200,7 +209,7 @@ impl Service<Request<Body>> for DefaultStack {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> DefaultFuture {
-        if self.settings.fail_fast && request.cx().fail_fast().is_none() {
+        if self.common.settings.fail_fast && request.cx().fail_fast().is_none() {
             // For the retries too, and not only for the balancer.
             request.cx_mut().set_fail_fast(true);
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use smallvec::SmallVec;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -40,8 +41,9 @@ pub struct Balance<S, P = PeakEwma> {
     replicas: Replicas<S>,
     snapshot: Cache<Arc<ArcSwap<Snapshot<S>>>, Arc<Snapshot<S>>>,
     /// Of the snapshot of that version, as far as they were called: own clones, so that a connection can keep
-    /// from one call to the next what it uses again.
-    called: Vec<Option<Replica<S>>>,
+    /// from one call to the next what it uses again. With one replica of one connection in place: with thousands of
+    /// clones each further allocation is another miss of the caches per call.
+    called: SmallVec<[Option<Replica<S>>; 1]>,
     version: u64,
     pick: Arc<P>,
     pub(super) fail_fast: bool,
@@ -89,7 +91,7 @@ impl<S, P: Pick> Layer<Replicas<S>> for BalanceLayer<P> {
         Balance {
             snapshot: Cache::new(replicas.snapshot().clone()),
             replicas,
-            called: Vec::new(),
+            called: SmallVec::new(),
             version: 0,
             pick: self.pick.clone(),
             fail_fast: self.fail_fast,
@@ -256,7 +258,7 @@ impl<S, P> Clone for Balance<S, P> {
         Self {
             replicas: self.replicas.clone(),
             snapshot: self.snapshot.clone(),
-            called: Vec::new(),
+            called: SmallVec::new(),
             version: 0,
             pick: self.pick.clone(),
             fail_fast: self.fail_fast,

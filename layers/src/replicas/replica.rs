@@ -9,6 +9,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use smallvec::SmallVec;
 use tower::load::Load;
 use tower_service::Service;
 
@@ -23,7 +24,7 @@ pub struct Replica<S> {
     seat: Arc<Seat<S>>,
     /// Own clones of the connections, made when they are first called: a clone may keep what its next call
     /// can use again.
-    services: Box<[Option<S>]>,
+    services: SmallVec<[Option<S>; 1]>,
     /// The one that is ready.
     ready: Option<usize>,
 }
@@ -74,6 +75,9 @@ pub(crate) enum Admitted<E> {
     /// The connection fails.
     Failed(E),
 }
+
+// Its services are called, and none is pinned.
+impl<S> Unpin for Replica<S> {}
 
 impl<S> Replica<S> {
     pub(super) fn new(seat: Arc<Seat<S>>) -> Self {
