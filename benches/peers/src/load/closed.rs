@@ -35,7 +35,7 @@ pub(super) fn from_threads<C: Caller>(
 ) {
     let each = meters.len().div_ceil(threads);
     while !meters.is_empty() {
-        let (caller, payload) = (caller.clone(), Bytes::copy_from_slice(&payload));
+        let (caller, payload) = (caller.clone(), payload.clone());
         let meters = meters.split_off(meters.len().saturating_sub(each));
         thread::spawn(move || or_exit(run_here(&caller, &payload, meters)));
     }
@@ -49,7 +49,7 @@ fn run_here<C: Caller>(caller: &C, payload: &Bytes, meters: Vec<Meter>) -> Resul
     runtime.block_on(async {
         let mut callers = JoinSet::new();
         for meter in meters {
-            callers.spawn(run_while(caller.clone(), Bytes::copy_from_slice(&payload), meter, || true));
+            callers.spawn(run_while(caller.clone(), payload.clone(), meter, || true));
         }
         callers.join_next().await.transpose()?.transpose()?;
         Ok(())
