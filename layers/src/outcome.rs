@@ -23,7 +23,8 @@ impl Outcome {
             return Self::Bad;
         };
         match error.kind() {
-            Kind::Internal if error.origin() == Origin::Local => Self::Neither,
+            // This side's own trouble, as a queue of its own that is full.
+            Kind::Internal | Kind::Overflow if error.origin() == Origin::Local => Self::Neither,
             Kind::Connection
             | Kind::Internal
             | Kind::Overflow
@@ -37,5 +38,19 @@ impl Outcome {
             | Kind::Unauthenticated
             | Kind::Unimplemented => Self::Good,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn what_is_full_on_this_side_says_nothing_of_the_server() {
+        let full = Error::new(Kind::Overflow, "full");
+        assert_eq!(Outcome::of(Some(&full)), Outcome::Neither);
+        let theirs = full.with_origin(Origin::Remote);
+        assert_eq!(Outcome::of(Some(&theirs)), Outcome::Bad);
     }
 }

@@ -139,7 +139,7 @@ where
                     }
                     Frame::Ping(nonce) => self.encoder.pong(nonce, &mut self.out),
                     Frame::GoAway {
-                        reason: Reason::Shutdown | Reason::Idle,
+                        reason: Reason::Shutdown,
                         ..
                     } => self.encoder.go_away(Reason::Ack, "", &mut self.out),
                     Frame::GoAway { reason, .. } if reason != Reason::Ack => return Ok(false),

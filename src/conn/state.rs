@@ -271,7 +271,7 @@ impl State {
                 }
                 Ok(())
             }
-            Reason::Shutdown | Reason::Idle if self.opened => {
+            Reason::Shutdown if self.opened => {
                 self.theirs.get_or_insert(Drain {
                     since: now,
                     acknowledged: false,

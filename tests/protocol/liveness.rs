@@ -14,7 +14,9 @@ use steeple::{
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use crate::support::{Probe, call, dial, echo, ping, pong, request, response, serve, settle, soon};
+use crate::support::{
+    Probe, call, dial, echo, goaway, ping, pong, request, response, serve, settle, soon,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -218,6 +220,21 @@ async fn a_silent_peer_is_let_go_after_read_idle() {
     let text = client.expect_goaway(reason::IDLE).await;
     assert!(text.contains("read_idle"), "{text}");
     client.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_to_a_peer_that_ends_for_silence_fails_and_is_in_doubt() {
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let waiting = tokio::spawn(channel.call(call("echo", "")));
+    server.expect_request("echo").await;
+    server.send(goaway(reason::IDLE)).await;
+    let error = soon(waiting).await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.execution()),
+        (Kind::Connection, Execution::MaybeExecuted)
+    );
+    assert!(error.to_string().contains("Idle"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

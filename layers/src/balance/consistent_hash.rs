@@ -55,21 +55,22 @@ impl Pick for ConsistentHash {
             let share = (most * member.weight() as f32).ceil().max(1.0);
             member.pending() as f32 + 1.0 <= share
         };
+        // Each earlier attempt went to one with room.
         let mut skip = cx.attempt() as usize % members.len();
         let mut before = None;
-        let mut choice = None;
+        let mut full = None;
         while let Some((score, place)) = next_best(members, key, before) {
-            if skip == 0 && has_room(&members[place]) {
+            if !has_room(&members[place]) {
+                full.get_or_insert(place);
+            } else if skip == 0 {
                 return Choice::Member(place);
+            } else {
+                skip -= 1;
             }
-            if skip == 0 {
-                choice.get_or_insert(place);
-            }
-            skip = skip.saturating_sub(1);
             before = Some((score, place));
         }
-        // All that are left are over the bound: the one that it belongs to.
-        Choice::Member(choice.unwrap_or_default())
+        // All that were not tried are over the bound: of these the one that it belongs to.
+        Choice::Member(full.unwrap_or_default())
     }
 }
 

@@ -104,6 +104,11 @@ impl<S, P> Balance<S, P> {
     pub fn replicas(&self) -> &Replicas<S> {
         &self.replicas
     }
+
+    /// Whether the newest snapshot has replicas.
+    pub(super) fn has_replicas(&mut self) -> bool {
+        !self.snapshot.load().members().is_empty()
+    }
 }
 
 impl<S, P: Pick> Balance<S, P> {

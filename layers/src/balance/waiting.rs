@@ -5,15 +5,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     sync::{Notify, futures::OwnedNotified},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use super::Balance;
-use crate::{Error, replicas::Demand};
+use crate::{Backoff, Error, replicas::Demand};
 
 /// Waits for a replica that takes a call: until the call's deadline, or for the verdict of the dials.
 pub(super) struct Waiting<S, P> {
@@ -25,7 +26,16 @@ pub(super) struct Waiting<S, P> {
     _demand: Demand<S>,
     deadline: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Until a picker that knows replicas and chose none is asked once more.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// How many of these are over.
+    pauses: u32,
+    seed: u64,
 }
+
+/// The waits between two questions to such a picker, whose reasons are its own: a call that ends, say, rings no bell.
+/// They grow, since each costs a timer.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
 impl<S, P> Waiting<S, P> {
     pub(super) fn new(balance: Balance<S, P>, cx: &crate::Context) -> Self {
@@ -37,6 +47,9 @@ impl<S, P> Waiting<S, P> {
             balance,
             deadline: cx.deadline(),
             sleep: None,
+            pause: None,
+            pauses: 0,
+            seed: cx.seed().into(),
         }
     }
 
@@ -69,6 +82,22 @@ impl<S, P> Waiting<S, P> {
                 self.bell = Box::pin(bell.notified_owned());
                 continue;
             }
+            let has_replicas = self.balance.has_replicas();
+            if has_replicas {
+                let backoff = || Backoff::new(PAUSES.0, PAUSES.1).factor(1.3);
+                let wait = || Box::pin(sleep(backoff().wait(self.pauses, self.seed)));
+                if self
+                    .pause
+                    .get_or_insert_with(wait)
+                    .as_mut()
+                    .poll(cx)
+                    .is_ready()
+                {
+                    self.pause = None;
+                    self.pauses = self.pauses.saturating_add(1);
+                    continue;
+                }
+            }
             let Some(deadline) = self.deadline else {
                 return Poll::Pending;
             };
@@ -76,7 +105,10 @@ impl<S, P> Waiting<S, P> {
                 .sleep
                 .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             ready!(sleep.as_mut().poll(cx));
-            let text = "no replica was live within the deadline";
+            let text = match has_replicas {
+                true => "no replica was chosen within the deadline",
+                false => "no replica was live within the deadline",
+            };
             return Poll::Ready(Err(self.balance.replicas().unreachable(text).out_of_time()));
         }
     }

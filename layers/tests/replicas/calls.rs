@@ -82,6 +82,33 @@ async fn a_wait_of_the_picker_lasts_until_the_next_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_picker_that_waits_for_room_is_asked_again_though_no_replica_comes_or_goes() {
+    let net = Net::default();
+    net.behave("a", Behaviour::AnswerAfter(50 * MS));
+    let replicas = Replicas::new(Fixed::one("a"), net.clone());
+    replicas.ready().await.unwrap();
+    let one_at_a_time = pick_fn(|members, _| match members[0].pending() {
+        0 => Choice::Member(0),
+        _ => Choice::Wait,
+    });
+    let mut first = client_by(&replicas, one_at_a_time);
+    let mut second = first.clone();
+    let mut hasty = first.clone();
+    let running = tokio::spawn(first.call(Call::default()));
+    let waiting = tokio::spawn(second.call(Call::default()));
+    let error = call(&mut hasty, Call::within(10 * MS)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no replica was chosen within the deadline"
+    );
+    running.await.unwrap().unwrap();
+    let freed = Instant::now();
+    waiting.await.unwrap().unwrap();
+    // What was left of its pause, and the call.
+    assert!(freed.elapsed() < 100 * MS, "{:?}", freed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_picker_may_not_choose_is_an_error_that_says_so() {
     let replicas = Replicas::new(Fixed::one("a"), Net::default());
     replicas.ready().await.unwrap();

@@ -168,6 +168,32 @@ async fn a_hot_key_spills_over_to_the_next_replica_and_no_further_than_it_must()
 }
 
 #[tokio::test(start_paused = true)]
+async fn attempts_with_a_key_go_to_others_although_its_home_is_full() {
+    let net = Net::default();
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        net.behave(name, Behaviour::AnswerAfter(10 * MS));
+    }
+    let replicas = Replicas::new(Fixed::new(names).unwrap(), net.clone());
+    settle().await;
+    let mut client = client_by(&replicas, ConsistentHash::new().load_bound(1.0));
+    let mut hot = Call::default();
+    hot.0.set_shard_key(7);
+    let fills = client.call(hot);
+    let member = |name| replicas.get(name).unwrap().member().clone();
+    let members = names.map(member);
+    let home = members.iter().position(|it| it.pending() > 0).unwrap();
+    let pick = ConsistentHash::new().load_bound(1.0);
+    let mut tried = vec![home];
+    for attempt in 0..3 {
+        let place = place(&pick, &members, &cx(1, attempt, Some(7)));
+        assert!(!tried.contains(&place), "{tried:?}, {place}");
+        tried.push(place);
+    }
+    drop(fills);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_fewest_pending_calls_win() {
     let net = Net::default();
     for name in ["a", "b", "c"] {

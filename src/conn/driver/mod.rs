@@ -49,7 +49,7 @@ use super::{
     options::Options,
     service::RpcService,
     serving::{Answers, Serving},
-    shared::Shared,
+    shared::{Shared, Status},
     state::State,
 };
 use crate::{
@@ -181,6 +181,7 @@ where
         let mut state = State::new(&options, clock.tick(now));
         if !capabilities.hello {
             state.opened();
+            shared.reach(Status::Open);
         }
         let settings = Settings {
             read_buffer: options.read_buffer,

@@ -230,8 +230,8 @@
 //!
 //! GOAWAY says that its sender takes no new requests. The peer sends none after it has read it, and answers
 //! GOAWAY(ACK); requests that crossed it are served, or answered with UNAVAILABLE, not processed. The sender
-//! closes when it has read the ACK and written all answers. With NOW, and where the protocol was broken, it
-//! closes at once. A GOAWAY before HELLO refuses the connection: nothing that was sent on it was looked at.
+//! closes when it has read the ACK and written all answers. With NOW, with IDLE, since nobody seems to be there, and
+//! where the protocol was broken, it closes at once. A GOAWAY before HELLO refuses the connection: nothing that was sent on it was looked at.
 //!
 //! # What ends a connection
 //!
