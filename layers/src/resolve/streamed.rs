@@ -1,6 +1,12 @@
 //! Endpoints as a stream tells them.
 
-use std::{fmt, future::poll_fn, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{self, PoisonError},
+    time::Duration,
+};
 
 use futures_core::Stream;
 use tokio::{
@@ -13,9 +19,13 @@ use crate::BoxError;
 
 /// A resolver of what a stream says: whole sets, or changes.
 ///
-/// Until the stream has said something there are no endpoints, and after its end no changes.
+/// Until the stream has said something there are no endpoints, and after its end no changes. Any number of sets may ask
+/// the same one: who asks for news waits with the others.
 pub struct Streamed<T> {
-    state: Mutex<State<T>>,
+    /// What is believed: who asks for no more than that never waits.
+    known: sync::Mutex<Resolution<T>>,
+    /// Whoever has it waits for news, for all.
+    source: Mutex<Source<T>>,
     hold_empty: Duration,
 }
 
@@ -28,9 +38,10 @@ pub enum Change<T> {
     Remove(T),
 }
 
-struct State<T> {
+struct Source<T> {
     steps: Pin<Box<dyn Stream<Item = Result<Step<T>, BoxError>> + Send>>,
     targets: Vec<Target<T>>,
+    /// Of what was believed last.
     version: u64,
     /// Until when the set, which has become empty, is not believed.
     held: Option<Instant>,
@@ -65,7 +76,8 @@ impl<T: PartialEq> Streamed<T> {
 
     fn new(steps: impl Stream<Item = Result<Step<T>, BoxError>> + Send + 'static) -> Self {
         Self {
-            state: Mutex::new(State {
+            known: sync::Mutex::new(Resolution::versioned(Vec::new(), 0)),
+            source: Mutex::new(Source {
                 steps: Box::pin(steps),
                 targets: Vec::new(),
                 version: 0,
@@ -86,22 +98,49 @@ impl<T: PartialEq> Streamed<T> {
 
 impl<T: Clone + PartialEq + Send + 'static> Resolver<T> for Streamed<T> {
     async fn resolve(&self, after: Option<&Version>) -> Result<Resolution<T>, BoxError> {
-        let mut state = self.state.lock().await;
-        let is_old = |state: &State<T>| after == Some(&Version::from(state.version));
-        if is_old(&state) {
-            state.step(self.hold_empty).await?;
-            while let Some(until) = state.held {
-                match timeout_at(until, state.step(self.hold_empty)).await {
-                    Ok(step) => step?,
-                    Err(_) => state.held = None,
-                }
-            }
+        let news = || {
+            let known = self.known();
+            (after.is_none() || known.version() != after).then(|| known.clone())
+        };
+        if let Some(news) = news() {
+            return Ok(news);
         }
-        Ok(Resolution::versioned(state.targets.clone(), state.version))
+        let mut source = self.source.lock().await;
+        // Somebody else may have waited for them.
+        if let Some(news) = news() {
+            return Ok(news);
+        }
+        source.change(self.hold_empty).await?;
+        source.version += 1;
+        let resolution = Resolution::versioned(source.targets.clone(), source.version);
+        *self.known() = resolution.clone();
+        Ok(resolution)
     }
 }
 
-impl<T: PartialEq> State<T> {
+impl<T> Streamed<T> {
+    fn known(&self) -> sync::MutexGuard<'_, Resolution<T>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: PartialEq> Source<T> {
+    /// Waits for a change that is to be believed. To be dropped without harm: what was heard until then is remembered.
+    async fn change(&mut self, hold_empty: Duration) -> Result<(), BoxError> {
+        loop {
+            match self.held {
+                None => self.step(hold_empty).await?,
+                Some(until) => match timeout_at(until, self.step(hold_empty)).await {
+                    Ok(step) => step?,
+                    Err(_) => self.held = None,
+                },
+            }
+            if self.held.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Waits for the next item.
     async fn step(&mut self, hold_empty: Duration) -> Result<(), BoxError> {
         let Some(step) = poll_fn(|cx| self.steps.as_mut().poll_next(cx)).await else {
@@ -121,7 +160,6 @@ impl<T: PartialEq> State<T> {
                 self.targets.retain(|known| *known.endpoint() != endpoint);
             }
         }
-        self.version += 1;
         self.held = match self.targets.is_empty() {
             true if was_empty => self.held,
             true => Some(Instant::now() + hold_empty),

@@ -12,7 +12,7 @@ use steeple_layers::resolve::{
 };
 use tokio::time::Instant;
 
-use crate::support::soon;
+use crate::support::{settle, soon};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,6 +112,39 @@ async fn a_stream_that_becomes_empty_is_not_believed_for_a_while() {
     let begun = Instant::now();
     let third = soon(resolver.resolve(second.version())).await.unwrap();
     assert_eq!((endpoints(&third).len(), begun.elapsed()), (0, 10 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_tells_all_who_ask_and_nobody_waits_for_what_is_known() {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let sets = stream::unfold(receiver, async |mut receiver| {
+        let set: Vec<&str> = receiver.recv().await?;
+        let targets = set.into_iter().map(Target::new).collect();
+        Some((Ok::<_, Infallible>(targets), receiver))
+    });
+    let resolver = Arc::new(Streamed::sets(sets).hold_empty(10 * SECOND));
+    let none = resolver.resolve(None).await.unwrap();
+    let ask = |after: &Resolution<&'static str>| {
+        let (resolver, after) = (resolver.clone(), after.version().cloned());
+        tokio::spawn(async move { resolver.resolve(after.as_ref()).await.unwrap() })
+    };
+    let (one, other) = (ask(&none), ask(&none));
+    settle().await;
+    assert_eq!(resolver.resolve(None).await.unwrap(), none);
+    sender.send(vec!["a"]).unwrap();
+    let first = soon(one).await.unwrap();
+    assert_eq!(soon(other).await.unwrap(), first);
+
+    // Who gives up while an empty set is not believed leaves the wait to the next.
+    sender.send(vec![]).unwrap();
+    let begun = Instant::now();
+    let hasty = ask(&first);
+    tokio::time::sleep(3 * SECOND).await;
+    hasty.abort();
+    settle().await;
+    assert_eq!(resolver.resolve(None).await.unwrap(), first);
+    let empty = soon(ask(&first)).await.unwrap();
+    assert_eq!((endpoints(&empty).len(), begun.elapsed()), (0, 10 * SECOND));
 }
 
 #[tokio::test]
