@@ -41,8 +41,9 @@
 //! | [`pick_fn`] | whatever a function says | that too |
 //! | [`Stateful`] | whatever a [`Balancer`] with a state says | that too |
 //!
-//! "Another" holds while the snapshot is the same and has replicas that were not tried. It takes no
-//! memory: the order in which a call tries replicas is a [`Permutation`] that follows from its
+//! "Another" holds while the snapshot is the same and has replicas that were not looked at: pickers that compare two need
+//! two for each attempt. With fewer, such an attempt compares anew what an earlier one compared, and may choose the same;
+//! [`PeakEwma`] then knows that it has failed. It takes no memory: the order in which a call tries replicas is a [`Permutation`] that follows from its
 //! [seed](crate::Context::seed), and each attempt takes its own part of it. Whoever repeats a call has to give all
 //! its attempts one seed and count them. Chance comes from `fastrand`, which a test can seed.
 //!

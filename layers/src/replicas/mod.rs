@@ -54,8 +54,7 @@
 //!    [too few](Builder::tier_share) can be called;
 //! 4. of these the own [zone](Builder::zone), as long as [enough](Builder::zone_share) of it can be called.
 //!
-//! So a picker sees only those that a call may go to, and the attempts of a call go through them before any is tried
-//! twice.
+//! So a picker sees only those that a call may go to. [How another attempt goes elsewhere](crate::balance) is its affair.
 //!
 //! An endpoint that is removed, or not needed any more, is first taken out of the snapshot. Who has an older
 //! one may still call it; only when no call is under way is its gate shut, and who comes after that goes to
