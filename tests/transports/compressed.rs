@@ -271,10 +271,14 @@ async fn after_a_silence_both_sides_go_on() {
     }
 }
 
-/// What a server makes of this, compressed by zstd, and how much of it.
-async fn fed(bytes: Vec<u8>) -> (usize, io::Error) {
+/// What a server makes of this, compressed so, and how much of it.
+async fn fed(algorithm: Algorithm, bytes: Vec<u8>) -> (usize, io::Error) {
     let (mut near, far) = MemStream::pair(1 << 20);
-    let hello = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 0];
+    let number = match algorithm {
+        Algorithm::Zstd => 1,
+        _ => 2,
+    };
+    let hello = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, number, 0];
     near.write_all(&hello).await.unwrap();
     let offered = Opened::new(far, Address::Other("x".into()), None);
     let mut far = Compression::new().oneshot(offered).await.unwrap().io;
@@ -305,11 +309,24 @@ async fn a_bomb_is_refused_by_the_ratio() {
     encoder.write_all(&vec![0; 64 << 20]).unwrap();
     let bomb = encoder.finish().unwrap();
     assert!(bomb.len() < 16 * 1024, "{}", bomb.len());
-    let (read, error) = fed(bomb).await;
+    let (read, error) = fed(Algorithm::Zstd, bomb).await;
     assert!(
         error.to_string().contains("more than 2048 times"),
         "{error}"
     );
+    assert!(read < 40 << 20, "{read}");
+}
+
+#[tokio::test]
+async fn a_bomb_by_deflate_is_refused_although_it_is_as_dense_as_that_can_be() {
+    let mut bomb = vec![0; 128 * 1024];
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    let finish = flate2::FlushCompress::Finish;
+    let end = compress.compress(&vec![0; 64 << 20], &mut bomb, finish);
+    assert_eq!(end.unwrap(), flate2::Status::StreamEnd);
+    bomb.truncate(compress.total_out() as usize);
+    let (read, error) = fed(Algorithm::Deflate, bomb).await;
+    assert!(error.to_string().contains("more than 512 times"), "{error}");
     assert!(read < 40 << 20, "{read}");
 }
 
@@ -320,14 +337,14 @@ async fn a_window_larger_than_agreed_is_refused() {
         .set_parameter(zstd::stream::raw::CParameter::WindowLog(27))
         .unwrap();
     encoder.write_all(&[7; 100]).unwrap();
-    let (read, error) = fed(encoder.finish().unwrap()).await;
+    let (read, error) = fed(Algorithm::Zstd, encoder.finish().unwrap()).await;
     assert_eq!(read, 0);
     assert!(error.to_string().contains("broken"), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_not_compressed_where_it_should_be_is_told() {
-    let (_, error) = fed(b"this is no frame of zstd at all".to_vec()).await;
+    let (_, error) = fed(Algorithm::Zstd, b"this is no frame of zstd at all".to_vec()).await;
     assert!(
         error
             .to_string()

@@ -179,6 +179,17 @@ impl Decoder {
         }
     }
 
+    /// How many times its size compressed input may become, so that who sends little cannot make this side work a lot.
+    /// Zeros become almost nothing by zstd, and by DEFLATE a thousandth at best.
+    pub(super) const fn max_ratio(&self) -> u64 {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd(_) => 2048,
+            #[cfg(feature = "deflate")]
+            Self::Deflate(_) => 512,
+        }
+    }
+
     /// Lets go of what can be made anew, if the other side has made that possible.
     pub(super) fn rest(&mut self) {
         match self {

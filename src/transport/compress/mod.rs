@@ -26,8 +26,8 @@
 //! # Bounds
 //!
 //! A decompressor holds a window of at most 32 KiB. What it makes of its input is read in pieces like any other stream, so a
-//! little input never becomes a lot of memory; and input that grows to more than 2048 times itself, beyond the
-//! first megabyte, ends the connection. A compressor here flushes often enough to stay far below that.
+//! little input never becomes a lot of memory; and input that grows to more than 2048 times itself by zstd, or
+//! 512 times by DEFLATE, beyond the first megabyte, ends the connection. A compressor here flushes often enough to stay far below that.
 //!
 //! A compressor that has nothing to send for a while rests, and its tables are given back. That of zstd ends its frame, so
 //! that the other side gives back its own; the next message begins another. That of DEFLATE keeps the last 8 KiB to make

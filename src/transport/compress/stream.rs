@@ -62,15 +62,12 @@ const MAX_OUTPUT: usize = 64 * 1024;
 /// How much is encoded between two flushes at most.
 const PIECE: usize = 16 * 1024;
 
-/// The same after a piece that became almost nothing: so that even zeros stay below [`MAX_RATIO`], since each flush
+/// The same after a piece that became almost nothing: so that even zeros stay below [`Decoder::max_ratio`], since each flush
 /// costs four bytes at least.
 const SHORT_PIECE: usize = 4 * 1024;
 
 /// From this ratio on a piece became almost nothing.
 const HIGH_RATIO: usize = 256;
-
-/// How many times its size compressed input may become, so that who sends little cannot make this side work a lot.
-const MAX_RATIO: u64 = 2048;
 
 /// What may come out before the ratio is looked at.
 const FREE: u64 = 1024 * 1024;
@@ -308,8 +305,9 @@ impl Incoming {
             self.used += step.read;
             self.read += step.read as u64;
             self.made += step.written as u64;
-            if self.made > FREE + self.read * MAX_RATIO {
-                let text = format!("compressed input became more than {MAX_RATIO} times its size");
+            let ratio = self.decoder.max_ratio();
+            if self.made > FREE + self.read * ratio {
+                let text = format!("compressed input became more than {ratio} times its size");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             if step.written > 0 {
