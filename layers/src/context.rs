@@ -123,9 +123,16 @@ impl Context {
         self.started
     }
 
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn deadline_moment(&self) -> Moment {
+    pub fn deadline_moment(&self) -> Moment {
         self.deadline
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn set_deadline_moment(&mut self, deadline: Moment) {
+        self.deadline = deadline;
     }
 
     #[inline]

@@ -25,6 +25,7 @@ use tower_service::Service;
 use crate::{
     Carry,
     explain::{Explain, Explanation, Role},
+    moment::Moment,
 };
 
 /// The deadline of the handler that is being polled on this thread, if it has one.
@@ -32,6 +33,11 @@ use crate::{
 /// For calls by other clients, and to pass on to tasks.
 #[inline]
 pub fn deadline() -> Option<Instant> {
+    deadline_moment().instant()
+}
+
+#[inline]
+pub(crate) fn deadline_moment() -> Moment {
     DEADLINE.get()
 }
 
@@ -75,7 +81,7 @@ where
     }
 
     fn call(&mut self, request: R) -> InheritFuture<S::Future> {
-        let deadline = request.cx().deadline();
+        let deadline = request.cx().deadline_moment();
         let _scope = Scope::enter(deadline);
         InheritFuture {
             inner: self.inner.call(request),
@@ -98,7 +104,7 @@ pin_project! {
     pub struct InheritFuture<F> {
         #[pin]
         inner: F,
-        deadline: Option<Instant>,
+        deadline: Moment,
     }
 }
 
@@ -113,16 +119,16 @@ impl<F: Future> Future for InheritFuture<F> {
 }
 
 thread_local! {
-    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static DEADLINE: Cell<Moment> = const { Cell::new(Moment::NONE) };
 }
 
 /// Notes a deadline until it is dropped, in a panic too.
 struct Scope {
-    outer: Option<Instant>,
+    outer: Moment,
 }
 
 impl Scope {
-    fn enter(deadline: Option<Instant>) -> Self {
+    fn enter(deadline: Moment) -> Self {
         Self {
             outer: DEADLINE.replace(deadline),
         }

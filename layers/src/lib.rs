@@ -75,7 +75,8 @@ mod idempotent;
 mod lifecycle;
 mod method;
 mod mix;
-mod moment;
+#[doc(hidden)]
+pub mod moment;
 mod outcome;
 mod priority;
 mod spare;

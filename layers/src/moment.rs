@@ -1,4 +1,5 @@
-//! Times in half the room, which are cheap to store and to subtract.
+//! Times in half the room, which are cheap to store and to subtract. For the layers and the connection: what they
+//! are given and what they tell are [`Instant`]s.
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
@@ -8,45 +9,59 @@ use tokio::time::Instant;
 ///
 /// A request has several and is moved through every layer of a stack, so each is a word.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(i64);
+pub struct Moment(i64);
 
 impl Moment {
     /// No point in time: before any.
-    pub(crate) const NONE: Self = Self(i64::MIN);
+    pub const NONE: Self = Self(i64::MIN);
 
+    /// Reads tokio's clock.
     #[inline]
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         Instant::now().into()
     }
 
-    pub(crate) const fn from_word(word: i64) -> Self {
+    /// The moment of a [`word`](Self::word).
+    pub const fn from_word(word: i64) -> Self {
         Self(word)
     }
 
-    pub(crate) const fn word(self) -> i64 {
+    /// A number for an atomic.
+    pub const fn word(self) -> i64 {
         self.0
     }
 
     /// So much later, if that can be represented.
-    pub(crate) fn after(self, time: Duration) -> Option<Self> {
-        let nanos = i64::try_from(time.as_nanos()).ok()?;
+    #[inline]
+    pub fn after(self, time: Duration) -> Option<Self> {
+        // Not by way of all nanoseconds, which are a number of 128 bits.
+        let seconds = i64::try_from(time.as_secs()).ok()?;
+        let nanos = seconds.checked_mul(1_000_000_000)?;
+        let nanos = nanos.checked_add(i64::from(time.subsec_nanos()))?;
         self.0.checked_add(nanos).map(Self)
     }
 
     /// The time since an earlier moment; none since a later one.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    #[inline]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// The same, in nanoseconds.
+    #[inline]
+    pub fn nanos_since(self, earlier: Self) -> u64 {
         let nanos = self.0.saturating_sub(earlier.0);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+        u64::try_from(nanos).unwrap_or(0)
     }
 
     /// In milliseconds that wrap after 49 days: only their differences mean anything.
-    pub(crate) fn millis(self) -> u32 {
+    pub fn millis(self) -> u32 {
         self.0.div_euclid(1_000_000) as u32
     }
 
     /// The time as others know it. Those more than 292 years from now are that far.
     #[inline]
-    pub(crate) fn instant(self) -> Option<Instant> {
+    pub fn instant(self) -> Option<Instant> {
         if self == Self::NONE {
             return None;
         }

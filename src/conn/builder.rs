@@ -3,10 +3,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::Extensions;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use steeple_layers::moment::Moment;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     clock::Clock,
@@ -153,7 +151,7 @@ impl<W: Wire> Builder<W> {
             options.keepalive = None;
         }
         let (encoder, decoder) = wire.split(role);
-        let clock = Clock::new(Instant::now());
+        let clock = Clock::new(Moment::now());
         let mut outbox = Outbox::new(Box::new(encoder), capabilities, role, clock, &options);
         // The accepting side says nothing before it has read what the peer speaks.
         if role == Role::Dialer || !capabilities.hello {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use steeple_layers::moment::Moment;
 use tokio::time::Instant;
 
 /// Milliseconds since the connection began: coarse, so that a deadline is a number in a slot.
@@ -11,8 +12,11 @@ pub(crate) struct Tick(u64);
 /// The beginning of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    origin: Instant,
+    origin: Moment,
 }
+
+/// In a tick.
+const NANOS: u64 = 1_000_000;
 
 impl Tick {
     /// Later than any other.
@@ -32,26 +36,29 @@ impl Tick {
 }
 
 impl Clock {
-    pub(crate) fn new(origin: Instant) -> Self {
+    pub(crate) fn new(origin: Moment) -> Self {
         Self { origin }
     }
 
     /// The tick that `now` is in.
-    pub(crate) fn tick(&self, now: Instant) -> Tick {
-        let elapsed = now.saturating_duration_since(self.origin);
-        let rest = u64::from(elapsed.subsec_millis());
-        Tick(elapsed.as_secs().saturating_mul(1000).saturating_add(rest))
+    #[inline]
+    pub(crate) fn tick(&self, now: Moment) -> Tick {
+        Tick(now.nanos_since(self.origin) / NANOS)
     }
 
-    /// The first tick that does not begin before `deadline`: reaching it is never early.
-    pub(crate) fn deadline(&self, deadline: Instant) -> Tick {
-        Tick(0).after(deadline.saturating_duration_since(self.origin))
+    /// The first tick that does not begin before `deadline`, if there is one: reaching it is never early.
+    #[inline]
+    pub(crate) fn deadline(&self, deadline: Moment) -> Tick {
+        match deadline {
+            Moment::NONE => Tick::NEVER,
+            deadline => Tick(deadline.nanos_since(self.origin).div_ceil(NANOS)),
+        }
     }
 
     /// When `tick` begins; `None` if that is beyond the clock.
     pub(crate) fn instant(&self, tick: Tick) -> Option<Instant> {
         let since = (tick != Tick::NEVER).then_some(Duration::from_millis(tick.0))?;
-        self.origin.checked_add(since)
+        self.origin.after(since)?.instant()
     }
 }
 
@@ -62,10 +69,10 @@ mod tests {
     #[test]
     fn a_deadline_is_never_early_and_at_most_a_tick_late() {
         let origin = Instant::now();
-        let clock = Clock::new(origin);
+        let clock = Clock::new(origin.into());
         for micros in [0, 1, 999, 1000, 1001, 20_500] {
             let deadline = origin + Duration::from_micros(micros);
-            let begins = clock.instant(clock.deadline(deadline)).unwrap();
+            let begins = clock.instant(clock.deadline(deadline.into())).unwrap();
             assert!(begins >= deadline, "{micros} µs");
             assert!(begins < deadline + Duration::from_millis(1), "{micros} µs");
         }
@@ -74,6 +81,10 @@ mod tests {
     #[test]
     fn what_the_clock_cannot_represent_is_never() {
         assert_eq!(Tick(5).after(Duration::MAX), Tick::NEVER);
-        assert_eq!(Clock::new(Instant::now()).instant(Tick::NEVER), None);
+        assert_eq!(
+            Clock::new(Moment::now()).deadline(Moment::NONE),
+            Tick::NEVER
+        );
+        assert_eq!(Clock::new(Moment::now()).instant(Tick::NEVER), None);
     }
 }

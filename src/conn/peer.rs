@@ -259,13 +259,15 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
         if request.cx().is_one_way() {
-            let sent = self.shared.one_way(request);
-            return ResponseFuture::ready(sent.map(|()| Response::default()));
+            return match self.shared.one_way(request) {
+                Ok(()) => ResponseFuture::sent(),
+                Err(error) => ResponseFuture::failed(error),
+            };
         }
         let mailbox = Mailbox::take(&mut self.mailbox, &self.shared);
         match self.shared.call(&mut request, &mailbox) {
             Ok(key) => ResponseFuture::waiting(key, mailbox),
-            Err(error) => ResponseFuture::ready(Err(error)),
+            Err(error) => ResponseFuture::failed(error),
         }
     }
 }

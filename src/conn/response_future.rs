@@ -23,7 +23,10 @@ enum State {
     /// The call was made.
     Waiting { key: Key, mailbox: Arc<Mailbox> },
     /// There is a result, and there was no call.
-    Ready(Result<Response<Body>, Error>),
+    /// A message without an answer went out.
+    Sent,
+    /// It never went out.
+    Failed(Error),
     /// The result was taken.
     Taken,
 }
@@ -33,8 +36,12 @@ impl ResponseFuture {
         Self(State::Waiting { key, mailbox })
     }
 
-    pub(super) fn ready(result: Result<Response<Body>, Error>) -> Self {
-        Self(State::Ready(result))
+    pub(super) fn sent() -> Self {
+        Self(State::Sent)
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Self(State::Failed(error))
     }
 
     /// Lets the call run to its end although nobody waits for the answer.
@@ -57,7 +64,8 @@ impl Future for ResponseFuture {
             return poll.map(plain);
         }
         match std::mem::replace(&mut self.0, State::Taken) {
-            State::Ready(result) => Poll::Ready(result),
+            State::Sent => Poll::Ready(Ok(Response::default())),
+            State::Failed(error) => Poll::Ready(Err(error)),
             _ => panic!("`ResponseFuture` polled after completion"),
         }
     }
@@ -78,7 +86,8 @@ impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.0 {
             State::Waiting { .. } => "waiting",
-            State::Ready(_) => "ready",
+            State::Sent => "sent",
+            State::Failed(_) => "failed",
             State::Taken => "taken",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()

@@ -430,8 +430,7 @@ where
     }
 
     fn deadline(&self, request: &Request<Body>) -> Tick {
-        let deadline = request.cx().deadline();
-        deadline.map_or(Tick::NEVER, |at| self.clock.deadline(at))
+        self.clock.deadline(request.cx().deadline_moment())
     }
 }
 

@@ -10,10 +10,8 @@ use std::{
     task::Waker,
 };
 
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use steeple_layers::moment::Moment;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     cause::Cause,
@@ -154,12 +152,16 @@ impl Shared {
         mailbox: &Arc<Mailbox>,
     ) -> Result<Key, Error> {
         self.compress(request.body_mut());
-        let deadline = request.cx().deadline();
+        let deadline = request.cx().deadline_moment();
+        let has_deadline = deadline != Moment::NONE;
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
         // The start of the call would not do: since then it may have waited in a layer above.
-        let now = (deadline.is_some() || self.ages).then(|| outbox.now());
-        if deadline.is_some() && deadline <= now {
+        let now = match has_deadline || self.ages {
+            true => outbox.now(),
+            false => Moment::NONE,
+        };
+        if has_deadline && deadline <= now {
             outbox.stats_mut().calls.count(Err(Kind::Timeout));
             drop(outbox);
             let text = "the deadline had passed before the call began";
@@ -191,7 +193,10 @@ impl Shared {
             self.compress(request.body_mut());
         }
         let timed = self.ages || requests.iter().any(|it| it.cx().deadline().is_some());
-        let now = timed.then(Instant::now);
+        let now = match timed {
+            true => Moment::now(),
+            false => Moment::NONE,
+        };
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
         let result = outbox.call_all(&mut requests, now, tray, &mut leavings);

@@ -22,7 +22,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tokio::time::Instant;
+use steeple_layers::moment::Moment;
 
 use crate::wire::numbers::limit::BYTES_PER_PING;
 
@@ -50,14 +50,14 @@ struct Mark {
     nonce: u32,
     /// How many bytes of chunks stand before it.
     at: u64,
-    put: Instant,
+    put: Moment,
 }
 
 /// The round trip of a path without a queue.
 #[derive(Clone, Copy, Debug)]
 struct Base {
     trip: Duration,
-    seen: Instant,
+    seen: Moment,
 }
 
 /// What happened since the window was last changed.
@@ -114,7 +114,7 @@ impl Window {
     }
 
     /// Notes a chunk. Behind some there is to be a mark: a ping with this nonce.
-    pub(super) fn sent(&mut self, bytes: usize, now: Instant) -> Option<u32> {
+    pub(super) fn sent(&mut self, bytes: usize, now: Moment) -> Option<u32> {
         self.sent += bytes as u64;
         if self.sent - self.marked < SPACING {
             return None;
@@ -131,7 +131,7 @@ impl Window {
     }
 
     /// Notes the pong of a mark. One that answers no mark means nothing.
-    pub(super) fn read(&mut self, nonce: u32, now: Instant) {
+    pub(super) fn read(&mut self, nonce: u32, now: Moment) {
         let Some(index) = self.marks.iter().position(|mark| mark.nonce == nonce) else {
             return;
         };
@@ -142,9 +142,7 @@ impl Window {
         };
         self.read = mark.at;
         // A clock may be too coarse to see it.
-        let trip = now
-            .saturating_duration_since(mark.put)
-            .max(Duration::from_micros(1));
+        let trip = now.since(mark.put).max(Duration::from_micros(1));
         if self.base.is_none_or(|base| trip <= base.trip) {
             self.base = Some(Base { trip, seen: now });
         }
@@ -155,7 +153,7 @@ impl Window {
     }
 
     /// Sets the window to what the round has told.
-    fn end_round(&mut self, now: Instant) {
+    fn end_round(&mut self, now: Moment) {
         let Round {
             trip,
             limited,
@@ -175,7 +173,7 @@ impl Window {
             self.size = size;
             return;
         }
-        if now.saturating_duration_since(base.seen) > BELIEVED {
+        if now.since(base.seen) > BELIEVED {
             self.base = Some(Base { trip, seen: now });
             if self.size > LEAST {
                 self.round.probed = Some(self.size);
@@ -195,6 +193,8 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -232,15 +232,15 @@ mod tests {
                     bytes += CHUNK;
                     let takes = Duration::from_secs_f64(CHUNK as f64 / self.rate);
                     self.free = self.free.max(self.now) + takes;
-                    if let Some(nonce) = window.sent(CHUNK, self.now) {
+                    if let Some(nonce) = window.sent(CHUNK, self.now.into()) {
                         self.pongs.push_back((self.free + self.trip, nonce));
                     }
                 }
                 let (at, nonce) = self.pongs.pop_front().expect("a mark is under way");
-                let put = window.marks.front().map_or(at, |mark| mark.put);
-                longest = longest.max(at - put);
+                let put = window.marks.front().map_or(at.into(), |mark| mark.put);
+                longest = longest.max(Moment::from(at).since(put));
                 self.now = at;
-                window.read(nonce, at);
+                window.read(nonce, at.into());
             }
             (bytes as f64 / time.as_secs_f64(), longest)
         }
@@ -251,20 +251,22 @@ mod tests {
         let (mut window, now) = (Window::new(), Instant::now());
         let mut marks = Vec::new();
         while window.is_open() {
-            marks.extend(window.sent(CHUNK, now));
+            marks.extend(window.sent(CHUNK, now.into()));
         }
         assert_eq!(window.sent, LEAST);
         assert_eq!(marks.len() as u64, LEAST / SPACING);
         assert!(marks.iter().all(|mark| Window::is_mark(*mark)));
-        window.read(marks[0], now + MILLISECOND);
+        window.read(marks[0], (now + MILLISECOND).into());
         assert!(window.is_open());
     }
 
     #[test]
     fn the_pong_of_a_later_mark_answers_those_before_it() {
         let (mut window, now) = (Window::new(), Instant::now());
-        let marks: Vec<_> = (0..4).filter_map(|_| window.sent(CHUNK, now)).collect();
-        window.read(marks[2], now + MILLISECOND);
+        let marks: Vec<_> = (0..4)
+            .filter_map(|_| window.sent(CHUNK, now.into()))
+            .collect();
+        window.read(marks[2], (now + MILLISECOND).into());
         assert_eq!(window.read, 3 * CHUNK as u64);
         assert_eq!(window.marks.len(), 1);
     }
@@ -273,10 +275,10 @@ mod tests {
     fn a_pong_of_nothing_means_nothing() {
         let (mut window, now) = (Window::new(), Instant::now());
         while window.is_open() {
-            window.sent(CHUNK, now);
+            window.sent(CHUNK, now.into());
         }
         for nonce in [0, 7, OURS, OURS | 77, u32::MAX] {
-            window.read(nonce, now + MILLISECOND);
+            window.read(nonce, (now + MILLISECOND).into());
         }
         assert!(!window.is_open());
     }
@@ -333,11 +335,11 @@ mod tests {
             for (bytes, pongs, micros) in steps {
                 now += Duration::from_micros(micros);
                 if window.is_open() {
-                    marks.extend(window.sent(bytes, now));
+                    marks.extend(window.sent(bytes, now.into()));
                 }
                 prop_assert!(window.is_open() || !marks.is_empty(), "nothing would open it");
                 for nonce in marks.drain(..pongs.min(marks.len())) {
-                    window.read(nonce, now);
+                    window.read(nonce, now.into());
                 }
                 prop_assert!((LEAST..=MOST).contains(&window.size));
                 prop_assert!(window.marks.len() as u64 <= MOST / SPACING + 1);

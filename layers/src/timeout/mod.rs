@@ -213,9 +213,10 @@ impl Limits {
             limit(cx, start, cap);
         }
         if !cx.is_independent()
-            && let Some(deadline) = inherit::deadline()
+            && let deadline = inherit::deadline_moment()
+            && deadline != Moment::NONE
         {
-            cx.limit_deadline(deadline);
+            cx.limit_to(deadline);
         }
         let Some(attempt) = self.attempt else {
             return start;

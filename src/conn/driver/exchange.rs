@@ -92,7 +92,7 @@ where
         }
         if !outbox.has_output() {
             if self.gather.before(answered) {
-                outbox.set_now(Some(self.now));
+                outbox.set_now(self.now);
                 return Ok(true);
             }
             self.sleep(outbox, true);
@@ -107,7 +107,7 @@ where
             handlers: self.serving.running(),
         };
         if self.gather.more(outbox.output_len(), company) {
-            outbox.set_now(Some(self.now));
+            outbox.set_now(self.now);
             return Ok(true);
         }
         self.gather.taken();
@@ -129,7 +129,7 @@ where
         if self.settings.flush_delay.is_zero() || outbox.output_len() >= DELAYED_AT_MOST {
             return false;
         }
-        let until = self.now.checked_add(self.settings.flush_delay);
+        let until = self.now.after(self.settings.flush_delay);
         let until = until.map_or(Tick::NEVER, |until| self.clock.deadline(until));
         let until = *self.delayed_until.get_or_insert(until);
         self.clock.tick(self.now) < until

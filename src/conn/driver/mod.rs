@@ -35,9 +35,10 @@ use std::{
 
 use bytes::BytesMut;
 use http::Extensions;
+use steeple_layers::moment::Moment;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep},
+    time::Sleep,
 };
 use tower_service::Service;
 
@@ -87,7 +88,7 @@ where
     /// Until when the output waits for more of it, where that is wanted.
     delayed_until: Option<Tick>,
     /// Until when to ask for input instead of sleeping.
-    spin_until: Option<Instant>,
+    spin_until: Option<Moment>,
     /// The peer's pings that are to be answered.
     pings: Vec<u32>,
     /// The marks between chunks that the peer has read.
@@ -96,7 +97,7 @@ where
     cancels: Vec<Id>,
 
     clock: Clock,
-    now: Instant,
+    now: Moment,
     timer: Option<Pin<Box<Sleep>>>,
     /// When the timer is next needed.
     wanted: Tick,
@@ -177,7 +178,7 @@ where
             capabilities,
             options,
         } = parts;
-        let now = Instant::now();
+        let now = Moment::now();
         let mut state = State::new(&options, clock.tick(now));
         if !capabilities.hello {
             state.opened();
@@ -260,7 +261,7 @@ where
         if self.serving.is_idle() && self.shared.outbox().calls().owed() == 0 {
             return false;
         }
-        let until = self.now.checked_add(self.settings.spin);
+        let until = self.now.after(self.settings.spin);
         let until = *self.spin_until.get_or_insert(until.unwrap_or(self.now));
         self.now < until
     }
@@ -276,7 +277,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = self.get_mut();
-        me.now = Instant::now();
+        me.now = Moment::now();
         me.register(cx);
         for _ in 0..TURNS_PER_POLL {
             if me.closing.is_some() {

@@ -9,10 +9,8 @@ use std::{
 };
 
 use bytes::BufMut;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    time::Instant,
-};
+use steeple_layers::moment::Moment;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::{
     super::{
@@ -53,7 +51,7 @@ where
             self.counted.bytes_read += bytes as u64;
             self.counted.read_calls += 1;
             self.state.came(bytes);
-            self.now = Instant::now();
+            self.now = Moment::now();
             if let Some(frame) = refused {
                 frames += 1;
                 self.frame(frame, cx)?;
@@ -127,8 +125,8 @@ where
         cx: &mut Context<'_>,
     ) -> Result<(), Violation> {
         if let Some(remaining) = remaining {
-            let deadline = self.now.checked_add(remaining);
-            request.cx_mut().set_deadline(deadline);
+            let deadline = self.now.after(remaining).unwrap_or(Moment::NONE);
+            request.cx_mut().set_deadline_moment(deadline);
         }
         self.serving.request(id, request, cx, &mut self.answers)
     }

@@ -2,9 +2,10 @@
 
 use std::{future::Future, mem, pin::Pin, task::Context};
 
+use steeple_layers::moment::Moment;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep_until},
+    time::{Sleep, sleep_until},
 };
 
 use super::{
@@ -37,7 +38,7 @@ where
             return Ok(());
         }
         self.armed = Tick::NEVER;
-        self.now = Instant::now();
+        self.now = Moment::now();
         let now = self.clock.tick(self.now);
         self.serving.expire(now, &mut self.answers);
         let mut outbox = self.shared.outbox();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use steeple_layers::moment::Moment;
 
 use super::{
     super::{
@@ -27,7 +27,7 @@ impl Outbox {
     pub(in super::super) fn call_all(
         &mut self,
         requests: &mut Vec<Request<Body>>,
-        now: Option<Instant>,
+        now: Moment,
         tray: &Arc<Tray>,
         leavings: &mut Leavings,
     ) -> Result<Vec<Key>, Error> {

@@ -1,6 +1,8 @@
 //! What callers do with an outbox.
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use steeple_layers::moment::Moment;
 
 use super::{
     super::{
@@ -27,7 +29,7 @@ impl Outbox {
     pub(in super::super) fn call(
         &mut self,
         request: &Request<Body>,
-        now: Option<Instant>,
+        now: Moment,
         recipient: impl Into<Recipient>,
     ) -> Result<Option<Key>, Error> {
         self.check_open()
@@ -43,13 +45,10 @@ impl Outbox {
     pub(super) fn encode(
         &mut self,
         request: &Request<Body>,
-        now: Option<Instant>,
+        now: Moment,
         recipient: impl Into<Recipient>,
     ) -> Result<Key, Error> {
-        let deadline = request.cx().deadline();
-        let remaining = deadline
-            .zip(now)
-            .map(|(at, now)| at.saturating_duration_since(now));
+        let remaining = remaining(request, now);
         let id = self.calls.next_id();
         let at = self.out.flat_len();
         match self.encoder.request(id, request, remaining, &mut self.out) {
@@ -70,7 +69,7 @@ impl Outbox {
     pub(in super::super) fn wait(
         &mut self,
         request: Box<Request<Body>>,
-        now: Option<Instant>,
+        now: Moment,
         recipient: impl Into<Recipient>,
         leavings: &mut Leavings,
     ) -> Result<Key, Error> {
@@ -86,7 +85,7 @@ impl Outbox {
     pub(super) fn enqueue(
         &mut self,
         request: Box<Request<Body>>,
-        now: Option<Instant>,
+        now: Moment,
         recipient: impl Into<Recipient>,
     ) -> Key {
         let terms = self.terms(&request, now);
@@ -163,17 +162,14 @@ impl Outbox {
     }
 
     /// Encodes pending calls while there is room.
-    pub(in super::super) fn promote(&mut self, now: Instant, leavings: &mut Leavings) {
+    pub(in super::super) fn promote(&mut self, now: Moment, leavings: &mut Leavings) {
         while self.has_room()
             && let Some(key) = self.pending.pop_front()
         {
             let Some(request) = self.calls.pending_request(key) else {
                 continue;
             };
-            let remaining = request
-                .cx()
-                .deadline()
-                .map(|at| at.saturating_duration_since(now));
+            let remaining = remaining(request, now);
             if remaining.is_some_and(|left| left.is_zero()) {
                 let text = "the deadline passed before the call could be sent";
                 self.fail_pending(key, Error::new(Kind::Timeout, text), leavings);
@@ -229,15 +225,17 @@ impl Outbox {
             && self.out.len() < self.limits.write_buffer
     }
 
-    fn terms(&self, request: &Request<Body>, now: Option<Instant>) -> Terms {
-        let deadline = request.cx().deadline();
+    fn terms(&self, request: &Request<Body>, now: Moment) -> Terms {
         Terms {
             encoding: match request.encoding() {
                 Encoding::RAW => request.body().encoding(),
                 encoding => encoding,
             },
-            deadline: deadline.map_or(Tick::NEVER, |at| self.clock.deadline(at)),
-            since: now.map_or(Tick::NEVER, |now| self.clock.tick(now)),
+            deadline: self.clock.deadline(request.cx().deadline_moment()),
+            since: match now {
+                Moment::NONE => Tick::NEVER,
+                now => self.clock.tick(now),
+            },
         }
     }
 
@@ -329,4 +327,12 @@ fn draining() -> Error {
         Kind::Unavailable,
         "the connection drains and takes no new call",
     )
+}
+
+/// What a call has left of its time, if it has a deadline.
+fn remaining(request: &Request<Body>, now: Moment) -> Option<Duration> {
+    match request.cx().deadline_moment() {
+        Moment::NONE => None,
+        deadline => Some(deadline.since(now)),
+    }
 }

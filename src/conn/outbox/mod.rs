@@ -22,7 +22,7 @@ mod output;
 
 use std::{collections::VecDeque, task::Waker};
 
-use tokio::time::Instant;
+use steeple_layers::moment::Moment;
 
 pub(super) use self::answers::check;
 use self::lengths::Lengths;
@@ -71,7 +71,7 @@ pub(super) struct Outbox {
     /// Whether the driver waits for output.
     asleep: bool,
     /// The time, while the driver is about to look: who comes until then need not ask the clock again.
-    now: Option<Instant>,
+    now: Moment,
     /// When the driver looks at deadlines next.
     armed: Tick,
     stats: Stats,
@@ -144,7 +144,7 @@ impl Outbox {
             finished: Vec::new(),
             driver: None,
             asleep: false,
-            now: None,
+            now: Moment::NONE,
             armed: Tick::NEVER,
             stats: Stats::default(),
         }
@@ -227,16 +227,19 @@ impl Outbox {
     pub(super) fn sleep(&mut self, asleep: bool, armed: Tick) {
         self.asleep = asleep;
         self.armed = armed;
-        self.now = None;
+        self.now = Moment::NONE;
     }
 
     /// The time, as of the driver's last turn if the next is about to come.
-    pub(super) fn now(&self) -> Instant {
-        self.now.unwrap_or_else(Instant::now)
+    pub(super) fn now(&self) -> Moment {
+        match self.now {
+            Moment::NONE => Moment::now(),
+            now => now,
+        }
     }
 
     /// Says what the time is, until the driver looks: it is about to.
-    pub(super) fn set_now(&mut self, now: Option<Instant>) {
+    pub(super) fn set_now(&mut self, now: Moment) {
         self.now = now;
     }
 

@@ -1,6 +1,6 @@
 //! What the driver does with an outbox.
 
-use tokio::time::Instant;
+use steeple_layers::moment::Moment;
 
 use super::{
     super::{
@@ -50,7 +50,7 @@ impl Outbox {
     }
 
     /// Exchanges the output, with one chunk of the bulk lane behind it, for an empty one.
-    pub(in super::super) fn swap(&mut self, empty: &mut Out, now: Instant) {
+    pub(in super::super) fn swap(&mut self, empty: &mut Out, now: Moment) {
         debug_assert!(empty.is_empty());
         let open = !matches!(self.phase, Phase::Closed(_));
         if open && self.is_window_open() {
@@ -62,7 +62,7 @@ impl Outbox {
     }
 
     /// The peer has read the chunks before a mark.
-    pub(in super::super) fn read_to(&mut self, mark: u32, now: Instant) {
+    pub(in super::super) fn read_to(&mut self, mark: u32, now: Moment) {
         if let Some(window) = &mut self.window {
             window.read(mark, now);
         }
@@ -219,7 +219,7 @@ impl Outbox {
         self.window.as_ref().is_none_or(Window::is_open)
     }
 
-    fn put_chunk(&mut self, now: Instant) {
+    fn put_chunk(&mut self, now: Moment) {
         let before = self.out.len();
         let Some(Chunk { id, last }) = self.encoder.next_chunk(&mut self.out) else {
             return;

@@ -49,8 +49,8 @@ impl Peer for Steeple {
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client,
-    /// The same, with the codec of the workload.
-    typed: Option<Client<DefaultStack, AnyCodec>>,
+    /// The same, with the codec of the workload. Apart, so that it takes no room in callers without one.
+    typed: Option<Box<Client<DefaultStack, AnyCodec>>>,
 }
 
 impl Caller for Connection {
@@ -73,7 +73,7 @@ impl Caller for Connection {
         let client = &self.client;
         let typed = self
             .typed
-            .get_or_insert_with(|| client.clone().codec(codec));
+            .get_or_insert_with(|| Box::new(client.clone().codec(codec)));
         Ok(typed.call(CALL, &order).await?)
     }
 
