@@ -84,7 +84,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(any(feature = "deflate", feature = "zstd"))]
 pub use self::compress::{Algorithm, Compressed, Compression};
 #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
-pub use self::tls::{PeerCertificate, TlsClient, TlsIdentity, TlsListener, TlsServer};
+pub use self::tls::{PeerCertificate, TlsClient, TlsIdentity, TlsListener, TlsServer, TlsStream};
 #[cfg(unix)]
 pub use self::unix::{UnixDialer, UnixListener};
 pub use self::{

@@ -3,10 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
 mod certificates;
 mod compressed;
 mod conformance;
 mod dialing;
+mod handshakes;
 mod tls;
 #[cfg(unix)]
 mod unix;
