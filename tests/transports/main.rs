@@ -7,8 +7,10 @@ mod alone;
 mod certificates;
 mod compressed;
 mod conformance;
+mod counted;
 mod dialing;
 mod handshakes;
+mod on_the_wire;
 mod tls;
 #[cfg(unix)]
 mod unix;

@@ -130,8 +130,6 @@ fn bare(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-
     use tokio_rustls::rustls::pki_types::ServerName;
 
     use super::*;
