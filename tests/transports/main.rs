@@ -4,6 +4,7 @@
 mod support;
 
 mod alone;
+mod bombs;
 mod certificates;
 mod compressed;
 mod conformance;
