@@ -21,6 +21,9 @@ const CONNECTIONS: usize = 200;
 /// Who waits for this long, holds on to it.
 const LONG: Duration = Duration::from_secs(60);
 
+/// KiB that one holds at most on either side while a ping has woken it.
+const AWAKE: usize = 200;
+
 /// KiB that this process has in memory.
 fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -93,11 +96,15 @@ impl Idle {
     }
 
     /// Waits until each side has been asked whether it is there, and a little.
-    async fn is_below_after_pings(self, limit: usize) -> Self {
+    async fn stays_below_after_pings(self, limit: usize) -> Self {
         let written = |channel: &Channel| channel.stats().bytes_written;
         let before: Vec<u64> = self.channels.iter().map(written).collect();
         // The default is a ping after 30 s of silence; and zstd needs four to rest.
-        tokio::time::sleep(Duration::from_secs(65)).await;
+        for _ in 0..65 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let each = self.each();
+            assert!(each <= AWAKE, "{each} KiB on each side, and not {AWAKE}");
+        }
         let now = self.channels.iter().map(written);
         assert!(now.zip(before).all(|(now, before)| now > before));
         let each = self.each();
@@ -150,7 +157,7 @@ fn handed_over() -> (
     let dialer = service_fn(move |_: Endpoint| {
         let hand_over = hand_over.clone();
         async move {
-            let (near, far) = tokio::io::duplex(4096);
+            let (near, far) = tokio::io::duplex(1024);
             hand_over.send(far).await.map_err(io::Error::other)?;
             Ok::<_, io::Error>((near, Address::Other("inside".into())))
         }
@@ -218,7 +225,7 @@ async fn measure_after_pings() {
     let (endpoint, listener, dialer) = handed_over();
     let (listener, dialer) = (Wrapped::new(listener, server), Wrapped::new(dialer, client));
     let idle = Idle::over(endpoint, listener, dialer).await;
-    let mut kept = vec![idle.is_below_after_pings(40).await];
+    let mut kept = vec![idle.stays_below_after_pings(40).await];
 
     for algorithm in [Algorithm::Deflate, Algorithm::Zstd] {
         let compression = Compression::new().sends(algorithm);
@@ -226,6 +233,6 @@ async fn measure_after_pings() {
         let listener = Wrapped::new(listener, compression.clone());
         let dialer = Wrapped::new(dialer, compression);
         let idle = Idle::over(endpoint, listener, dialer).await;
-        kept.push(idle.is_below_after_pings(120).await);
+        kept.push(idle.stays_below_after_pings(120).await);
     }
 }

@@ -76,7 +76,7 @@ impl Bomb {
     /// Of frames that mean nothing, and of a call whose body is kept until it is refused.
     fn all(algorithm: Algorithm) -> [Self; 2] {
         let zeros = [0; PIECE];
-        let nothing = Frame::new(kind::PAD, 0).body(&zeros);
+        let nothing = Frame::new(kind::PAD, 0).body(zeros);
         let begun = request(2, "echo").of_total(total::UNKNOWN);
         [
             Self::new(algorithm, &nothing, &nothing, 1 << 20),

@@ -147,7 +147,7 @@ async fn a_batch_is_written_and_flushed_once_beneath_the_compressor() {
         let client = Client::new(channel);
         let batch = client.batch();
         let items: Vec<Item<String>> = (0..500)
-            .map(|at| batch.call("echo", &format!("message {at}")).unwrap())
+            .map(|at| batch.call("echo", format!("message {at}")).unwrap())
             .collect();
         let before = (counts.writes(), counts.flushes());
         soon(batch.run()).await.unwrap();
