@@ -2,8 +2,9 @@
 
 use rcgen::date_time_ymd;
 use steeple::{
-    Channel, Client, Connector, Error, Kind, Request, Response, Server, ServerHandle,
+    Channel, Client, Connector, Error, Kind, Request, Response, Router, Server, ServerHandle,
     layers::AuthLayer,
+    router::Extension,
     server::Accepted,
     transport::{NetDialer, PeerCertificate, TlsClient, TlsIdentity, TlsServer},
 };
@@ -201,6 +202,22 @@ async fn a_handler_and_what_makes_its_service_know_the_client_by_its_certificate
     let mut channel = connect(&handle, client).await.unwrap();
     let answer = soon(channel.call(call("who", ""))).await.unwrap();
     assert_eq!(answer.body().as_bytes(), "spiffe://here/client a.client 1");
+}
+
+#[tokio::test]
+async fn a_handler_of_a_router_takes_the_certificate_of_its_caller() {
+    let authority = Authority::new();
+    let tls = TlsServer::mutual(authority.identity(&["localhost"]), authority.roots()).unwrap();
+    let server = Server::new(tls.bind(HERE).await.unwrap());
+    let who = |Extension(caller): Extension<PeerCertificate>, _: ()| {
+        caller.spiffe_id().map(str::to_owned)
+    };
+    let server = server.spawn(Router::new().route("Who", who));
+    let identity = authority.identity(&["spiffe://here/client"]);
+    let client = TlsClient::mutual(authority.roots(), identity).unwrap();
+    let mut client = Client::new(connect(&server, client).await.unwrap());
+    let who: Option<String> = soon(client.call("Who", &())).await.unwrap();
+    assert_eq!(who.as_deref(), Some("spiffe://here/client"));
 }
 
 #[tokio::test]
