@@ -1,8 +1,15 @@
 //! A transport of one's own: before the first frame, each client has to prove that it knows a secret, over
 //! streams that another part of the process hands over. Who does not is told so and goes.
+//!
+//! The proof is an HMAC of a challenge that the server draws for each connection. It says who begins, and hides nothing of
+//! what follows: over a network, it belongs inside of TLS.
 
 use std::io;
 
+use ring::{
+    digest, hmac,
+    rand::{self, SystemRandom},
+};
 use steeple::{
     Address, BoxError, Channel, Connector, Endpoint, Error, Request, Response, Server,
     transport::{Io, Listener, Opened, Refused, Wrap},
@@ -16,7 +23,7 @@ use tower::{Service, service_fn};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (dial, listener) = exchange();
-    let server = Server::new(listener).wrap(challenge("open sesame"));
+    let server = Server::new(listener).wrap(challenge(key("open sesame")));
     let handle = server.handle();
     tokio::spawn(server.serve(service_fn(|request: Request| async move {
         Ok::<_, Error>(Response::new(request.into_body()))
@@ -32,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Ok::<_, io::Error>((near, Address::Other(endpoint.as_str().into())))
             }
         });
-        let connector = Connector::new().dialer(dialer).wrap(response(secret));
+        let connector = Connector::new().dialer(dialer).wrap(response(key(secret)));
         connector.connect("mem://inside").await
     };
     let mut friend = connect("open sesame").await?;
@@ -48,39 +55,51 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The server's part: a number that nobody has seen before, and the only answer to it.
-fn challenge<I: Io>(secret: &'static str) -> impl Wrap<I, Io = I> {
-    service_fn(move |mut stream: Opened<I>| async move {
-        let nonce = fastrand::u64(..);
-        stream.io.write_u64(nonce).await?;
-        stream.io.flush().await?;
-        let proof = stream.io.read_u64().await?;
-        match proof == prove(secret, nonce) {
-            true => Ok(stream),
-            false => Err(BoxError::from(Refused::new(
-                stream.io,
-                "the secret is another",
-            ))),
+/// Bytes of a challenge: too many for one to come twice.
+const CHALLENGE: usize = 32;
+
+/// The server's part: a challenge that nobody has seen before, and whether the answer was made with the secret.
+fn challenge<I: Io>(secret: hmac::Key) -> impl Wrap<I, Io = I> {
+    service_fn(move |mut stream: Opened<I>| {
+        let secret = secret.clone();
+        async move {
+            let challenge = rand::generate::<[u8; CHALLENGE]>(&SystemRandom::new());
+            let challenge = challenge.map_err(|_| "the system gives no random bytes")?;
+            let challenge = challenge.expose();
+            stream.io.write_all(&challenge).await?;
+            stream.io.flush().await?;
+            let mut proof = [0; digest::SHA256_OUTPUT_LEN];
+            stream.io.read_exact(&mut proof).await?;
+            // In a time that does not tell how much of it was right.
+            match hmac::verify(&secret, &challenge, &proof) {
+                Ok(()) => Ok(stream),
+                Err(_) => Err(BoxError::from(Refused::new(
+                    stream.io,
+                    "the secret is another",
+                ))),
+            }
         }
     })
 }
 
 /// The client's part.
-fn response<I: Io>(secret: &'static str) -> impl Wrap<I, Io = I> {
-    service_fn(move |mut stream: Opened<I>| async move {
-        let nonce = stream.io.read_u64().await?;
-        stream.io.write_u64(prove(secret, nonce)).await?;
-        stream.io.flush().await?;
-        Ok::<_, io::Error>(stream)
+fn response<I: Io>(secret: hmac::Key) -> impl Wrap<I, Io = I> {
+    service_fn(move |mut stream: Opened<I>| {
+        let secret = secret.clone();
+        async move {
+            let mut challenge = [0; CHALLENGE];
+            stream.io.read_exact(&mut challenge).await?;
+            let proof = hmac::sign(&secret, &challenge);
+            stream.io.write_all(proof.as_ref()).await?;
+            stream.io.flush().await?;
+            Ok::<_, io::Error>(stream)
+        }
     })
 }
 
-/// Stands in for a real keyed hash (an HMAC), which an example has no need of.
-fn prove(secret: &str, nonce: u64) -> u64 {
-    let seed = secret.bytes().fold(nonce, |sum, byte| {
-        sum.rotate_left(9).wrapping_mul(31) ^ u64::from(byte)
-    });
-    fastrand::Rng::with_seed(seed).u64(..)
+/// What both sides make of the words that they share. Words that people choose want a slow hash before this.
+fn key(secret: &str) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())
 }
 
 /// Streams, as they are handed over.

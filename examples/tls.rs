@@ -2,11 +2,11 @@
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use steeple::{
-    Body, Channel, Connector, Error, Kind, Request, Response, Server,
+    Client, Connector, Error, Kind, Router, Server,
+    router::Extension,
     transport::{NetDialer, PeerCertificate, TlsClient, TlsIdentity, TlsServer},
 };
 use tokio_rustls::rustls::RootCertStore;
-use tower::{Service, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,26 +21,29 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tls = TlsServer::mutual(identity, roots.clone())?;
     let server = Server::new(tls.bind("tls://localhost:0").await?);
     let handle = server.handle();
-    tokio::spawn(server.serve(service_fn(greet)));
+    tokio::spawn(server.serve(Router::new().route("Greet", greet)));
 
     let identity = self::identity(&authority, "spiffe://example/client")?;
     let tls = TlsClient::mutual(roots, identity)?;
     // The address is one in numbers, and the certificate is for a name.
     let tls = tls.server_name("localhost")?;
     let connector = Connector::new().dialer(NetDialer::new().tls(tls));
-    let mut channel: Channel = connector.connect(handle.address()).await?;
-    let greeting = channel.call(Request::new("Greet", Body::default())).await?;
-    assert_eq!(greeting.body().as_bytes(), "hello, spiffe://example/client");
+    let mut client = Client::new(connector.connect(handle.address()).await?);
+    let greeting: String = client.call("Greet", "hello").await?;
+    assert_eq!(greeting, "hello, spiffe://example/client");
 
     handle.drain().await;
     Ok(())
 }
 
-async fn greet(request: Request) -> Result<Response, Error> {
-    let caller = PeerCertificate::of(&request).and_then(PeerCertificate::spiffe_id);
-    let caller = caller.ok_or_else(|| Error::new(Kind::Unauthenticated, "who are you?"))?;
-    println!("{caller} calls");
-    Ok(Response::new(format!("hello, {caller}").into()))
+async fn greet(
+    Extension(caller): Extension<PeerCertificate>,
+    greeting: String,
+) -> Result<String, Error> {
+    let unknown = || Error::new(Kind::Unauthenticated, "who are you?");
+    let caller = caller.spiffe_id().ok_or_else(unknown)?;
+    println!("{caller} says {greeting}");
+    Ok(format!("{greeting}, {caller}"))
 }
 
 /// Somebody for whom the authority vouches.

@@ -145,12 +145,13 @@
 //! | `msgpack` | | values as MessagePack |
 //! | `lz4` | | bodies compressed one by one by LZ4: a `CompressionLayer` among the [layers] |
 //! | `zstd` | | the same by Zstandard, and [`Compression`](transport) of whole connections |
+//! | `deflate` | | compression of whole connections by DEFLATE |
 //! | `codec` | | the native wire as `tokio_util::codec`, to frame streams of your own |
 //! | `http` | | [`Carry`] for `http::Request`, so that the layers work over HTTP services |
 //! | `dns` | | replicas found by [DNS](layers::resolve) |
 //! | `tls` | | `tls://` endpoints, and TLS around any stream: rustls with the cryptography of ring |
 //! | `tls-aws-lc` | | the same with that of aws-lc |
-//! | `deflate` | | compression of whole connections by DEFLATE |
+//! | `webpki-roots` | | beside either: trust in whom browsers trust, for systems that trust nobody |
 //! | `test` | | the network in memory with seeded faults, `transport::mem`; the probe of layers, `test` |
 
 pub mod client;

@@ -9,13 +9,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{self as polling, Poll},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use steeple::{
-    Address, BoxError, Connector, Endpoint, Error, Execution, Kind, Options, Server,
+    Address, BoxError, Carry, Channel, Connector, Context, Endpoint, Error, Execution, Kind,
+    Options, Replay, Server,
+    layers::{RetryLayer, RetryPolicy, TimeoutLayer},
     transport::{
         Dialing, InvalidEndpoint,
         mem::{MemDialer, MemListener, MemNetwork, MemStream},
@@ -178,7 +180,7 @@ impl Service<Endpoint> for Broken {
     type Error = io::Error;
     type Future = Dialing<MemStream>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&mut self, _: &mut polling::Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Err(io::Error::other("no more files")))
     }
 
@@ -247,6 +249,99 @@ async fn layers_around_a_connector_see_its_errors() {
     let endpoint: Endpoint = "mem://server".parse().unwrap();
     client.oneshot(endpoint).await.unwrap_err();
     assert_eq!(dials(&connector), (0, 1));
+}
+
+/// Dials again whatever could not be reached, as often as it takes.
+#[derive(Clone)]
+struct UntilReached;
+
+impl tower::retry::Policy<Endpoint, Channel, BoxError> for UntilReached {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Endpoint,
+        result: &mut Result<Channel, BoxError>,
+    ) -> Option<Self::Future> {
+        result.is_err().then(|| std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, endpoint: &Endpoint) -> Option<Endpoint> {
+        Some(endpoint.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn towers_timeout_limit_and_retry_go_around_a_connector() {
+    let network = partitioned();
+    let connector = connector(&network);
+    let stack = ServiceBuilder::new()
+        .retry(UntilReached)
+        .concurrency_limit(1)
+        .timeout(Duration::from_secs(1))
+        .service(connector.clone());
+    let endpoint: Endpoint = "mem://server".parse().unwrap();
+    let mut first = task::spawn(stack.clone().oneshot(endpoint.clone()));
+    let mut second = task::spawn(stack.oneshot(endpoint));
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    // The dial of the first is given up in favour of the second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    assert_eq!(dials(&connector), (0, 0), "what is dropped is not counted");
+
+    network.link("client", "server").heal();
+    let both = async { tokio::try_join!(first, second) };
+    let (mut one, mut other) = soon(both).await.unwrap();
+    assert_eq!(dials(&connector), (2, 0));
+    for channel in [&mut one, &mut other] {
+        soon(channel.call(call("echo", "x"))).await.unwrap();
+    }
+}
+
+/// A dial that can be tried again, and has a deadline.
+#[derive(Clone)]
+struct Dialled {
+    endpoint: Endpoint,
+    cx: Context,
+}
+
+impl Carry for Dialled {
+    fn cx(&self) -> &Context {
+        &self.cx
+    }
+
+    fn cx_mut(&mut self) -> &mut Context {
+        &mut self.cx
+    }
+}
+
+impl Replay for Dialled {
+    fn replay(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_retry_goes_around_a_connector_for_dials_that_carry_a_context() {
+    let network = network();
+    let connector = connector(&network);
+    let mut stack = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(Duration::from_secs(60)))
+        .layer(RetryLayer::new(RetryPolicy::new().attempts(3)))
+        .map_request(|dial: Dialled| dial.endpoint)
+        .service(connector.clone());
+    let dial = |endpoint: &str| {
+        let (endpoint, cx) = (endpoint.parse().unwrap(), Context::new("Dial"));
+        Dialled { endpoint, cx }
+    };
+    let error = soon(stack.call(dial("mem://nobody"))).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    assert_eq!(dials(&connector), (0, 3));
+    let mut channel: Channel = soon(stack.call(dial("mem://server"))).await.unwrap();
+    soon(channel.call(call("echo", "x"))).await.unwrap();
+    assert_eq!(dials(&connector), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]

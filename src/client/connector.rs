@@ -26,13 +26,18 @@ use crate::{
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use steeple::{Connector, Error, Options};
+/// use steeple::{Client, Connector, Error, Options};
+/// use tower::ServiceBuilder;
 ///
 /// # async fn example() -> Result<(), Error> {
 /// let connector = Connector::new()
 ///     .dial_timeout(Duration::from_secs(1))
 ///     .options(Options::new().max_pending(100));
 /// let channel = connector.connect("tcp://127.0.0.1:7000").await?;
+///
+/// // All the connections of a client, at most two of them being made at a time.
+/// let connector = ServiceBuilder::new().concurrency_limit(2).service(connector);
+/// let client = Client::builder().connector(connector).connect("tcp://127.0.0.1:7000").await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -1,4 +1,4 @@
-//! Every number on the native wire, in one place.
+//! Every number on the native wire, and of what may lie around it, in one place.
 
 /// What a dialling side writes first; the accepting side answers with the same.
 pub mod preface {
@@ -21,6 +21,18 @@ pub mod offer {
     pub const VERSION: u8 = 1;
     /// Length: the magic, the version, and what is offered.
     pub const LEN: usize = 8;
+    /// A direction that is not compressed.
+    pub const PLAIN: u8 = 0;
+    /// Zstandard: the number of the algorithm, and its bit among those that are taken.
+    pub const ZSTD: u8 = 1;
+    /// DEFLATE without a header; the same.
+    pub const DEFLATE: u8 = 2;
+}
+
+/// What both sides of TLS say that they speak in it.
+pub mod tls {
+    /// The name of the native wire in ALPN.
+    pub const ALPN: &[u8] = b"steeple/1";
 }
 
 /// Frame kinds. Below [`IGNORABLE`](kind::IGNORABLE) an unknown kind ends the connection, from it on it is skipped.

@@ -23,6 +23,7 @@ const STEEPLE: Table = &[
     ("transport", &["events", "message"]),
     ("transport::framed", &["wire"]),
     ("transport::compress", &["wire::numbers"]),
+    ("transport::tls", &["wire::numbers"]),
     ("conn", &["events", "message", "wire", "transport::Address"]),
     ("layers", &["message", "conn", "transport::Address"]),
     (

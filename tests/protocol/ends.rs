@@ -2,18 +2,20 @@
 
 use std::{io, time::Duration};
 
+use futures_util::FutureExt;
 use steeple::{
     Channel, Connector, Execution, Kind, Options, Origin,
     transport::{
         Listener,
         mem::{MemNetwork, MemStream},
     },
-    wire::numbers::{kind, preface},
+    wire::numbers::{kind, preface, reason},
 };
+use tokio::io::AsyncWriteExt;
 use tower::Service;
 
 use crate::support::{
-    RawPeer, Tap, Tapped, call, dial, echo, request, response, serve, settle, soon,
+    RawPeer, Tap, Tapped, call, dial, echo, goaway, magic, request, response, serve, settle, soon,
 };
 
 /// Lets writes fail after so many bytes.
@@ -265,6 +267,40 @@ async fn a_large_call_taken_out_of_the_output_does_not_make_a_later_one_unsent()
         (error.kind(), error.execution()),
         (Kind::Connection, Execution::MaybeExecuted)
     );
+}
+
+/// Says a farewell to this side in the very moment in which a write fails.
+struct Farewell {
+    far: MemStream,
+    left: usize,
+}
+
+impl Tap for Farewell {
+    fn allows(&mut self, len: usize) -> io::Result<usize> {
+        if self.left > 0 {
+            return Ok(len.min(self.left));
+        }
+        let refused = goaway(reason::REFUSED).body("not today").encode();
+        let opening = magic(preface::MAX_VERSION, preface::MIN_VERSION);
+        let bytes = [&opening[..], &refused].concat();
+        let said = self.far.write_all(&bytes).now_or_never();
+        said.expect("there is room")?;
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn took(&mut self, bytes: &[u8]) {
+        self.left -= bytes.len();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_said_before_it_went_is_told_and_not_that_a_write_failed() {
+    let (inner, far) = MemStream::pair(1 << 20);
+    let tap = Farewell { far, left: 4 };
+    let mut channel = Connector::new().connect_io(Tapped { inner, tap }, None);
+    let error = soon(channel.call(call("echo", "x"))).await.unwrap_err();
+    assert!(error.to_string().contains("not today"), "{error}");
+    assert_eq!(channel.stats().write_errors, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,17 +2,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
-use steeple::transport::TlsIdentity;
-use tokio_rustls::rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer},
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType,
 };
+use steeple::transport::TlsIdentity;
+use tokio_rustls::rustls::{RootCertStore, pki_types::PrivateKeyDer};
 
 /// Who vouches for others.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
+    certificate: Certificate,
 }
 
 impl Authority {
@@ -24,17 +23,22 @@ impl Authority {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let name = format!("authority {}", LAST.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let certificate = params.self_signed(&key).unwrap();
         Self {
             issuer: Issuer::new(params, key),
             certificate,
         }
     }
 
+    /// Its certificate, as a file holds it.
+    pub(crate) fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
     /// Those that trust it, and nobody else.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
+        roots.add(self.certificate.der().clone()).unwrap();
         roots
     }
 

@@ -1,30 +1,23 @@
 //! Connections compressed as a whole: what the two sides agree on, what it saves, and what it does not let in.
 
 use std::{
-    future::ready,
     io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::Duration,
 };
 
 use steeple::{
-    Address, Channel, Connector, Server, ServerHandle,
+    Address, Channel, Client, Connector, Item, Server, ServerHandle,
     conn::Excess,
-    transport::{
-        Algorithm, Compressed, Compression, NetDialer, NetStream, Opened, Wrapped, mem::MemStream,
-    },
+    transport::{Algorithm, Compressed, Compression, NetDialer, Opened, Wrapped, mem::MemStream},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tokio_util::io::{InspectReader, InspectWriter};
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Service, ServiceExt};
 
 use crate::{
+    counted::Counts,
     support::{call, echo},
     world::{soon, told},
 };
@@ -87,28 +80,15 @@ async fn whatever_either_side_does_they_understand_each_other() {
 
 /// How many bytes a client writes and reads for a call with a body that compresses well.
 async fn bytes_of_a_call(server: &ServerHandle, compression: Compression) -> [usize; 2] {
-    let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-    let counting = counts.clone();
-    let count = service_fn(move |stream: Opened<NetStream>| {
-        let counts = [counting.clone(), counting.clone()];
-        let [count_written, count_read] = [0, 1].map(|at| {
-            let counts = counts[at].clone();
-            move |bytes: &[u8]| {
-                counts[at].fetch_add(bytes.len(), Ordering::Relaxed);
-            }
-        });
-        let counted =
-            stream.map(|io| InspectWriter::new(InspectReader::new(io, count_read), count_written));
-        ready(Ok::<_, io::Error>(counted))
-    });
-    let connector = Connector::new().wrap(count).wrap(compression);
+    let counts = Counts::default();
+    let connector = Connector::new().wrap(counts.wrap()).wrap(compression);
     let mut channel = soon(connector.connect(server.address())).await.unwrap();
     let body = "the same again, ".repeat(1000);
     let answer = soon(channel.call(call("echo", body.clone())))
         .await
         .unwrap();
     assert_eq!(answer.body().as_bytes(), &body);
-    counts.each_ref().map(|count| count.load(Ordering::Relaxed))
+    [counts.written(), counts.read()]
 }
 
 #[tokio::test]
@@ -132,6 +112,49 @@ async fn a_connection_is_compressed_where_both_sides_want_it_and_plain_where_one
                     "{algorithm:?} {does} {wants} {bytes:?}"
                 );
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_direction_is_compressed_by_itself() {
+    let (full, mute) = (Compression::new(), Compression::new().sends(None));
+    for (client, server, compressed) in [
+        (&full, &full, [true, true]),
+        (&mute, &full, [false, true]),
+        (&full, &mute, [true, false]),
+        (&mute, &mute, [false, false]),
+    ] {
+        let server = serve(server.clone()).await;
+        let bytes = bytes_of_a_call(&server, client.clone()).await;
+        assert_eq!(bytes.map(|bytes| bytes < 1000), compressed, "{bytes:?}");
+        assert!(
+            bytes.iter().all(|bytes| *bytes < 1000 || *bytes > 16_000),
+            "{bytes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_written_and_flushed_once_beneath_the_compressor() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let compression = || Compression::new().sends(algorithm);
+        let server = serve(compression()).await;
+        let counts = Counts::default();
+        let connector = Connector::new().wrap(counts.wrap()).wrap(compression());
+        let channel = soon(connector.connect(server.address())).await.unwrap();
+        soon(channel.handshaken()).await.unwrap();
+        let client = Client::new(channel);
+        let batch = client.batch();
+        let items: Vec<Item<String>> = (0..500)
+            .map(|at| batch.call("echo", format!("message {at}")).unwrap())
+            .collect();
+        let before = (counts.writes(), counts.flushes());
+        soon(batch.run()).await.unwrap();
+        let after = (counts.writes(), counts.flushes());
+        assert_eq!(after, (before.0 + 1, before.1 + 1), "{algorithm:?}");
+        for (at, item) in items.into_iter().enumerate() {
+            assert_eq!(item.take().unwrap(), format!("message {at}"));
         }
     }
 }

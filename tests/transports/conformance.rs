@@ -1,16 +1,19 @@
 //! What holds over every transport.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use steeple::{
-    Endpoint, Kind,
+    Address, Endpoint, Kind,
     transport::{
-        Algorithm, Compression, NetDialer, NetListener, TcpDialer, TcpListener, TlsClient,
-        TlsServer, Wrapped, mem::MemNetwork,
+        Algorithm, Compression, Listener, NetDialer, NetListener, TcpDialer, TcpListener,
+        TlsClient, TlsServer, Wrapped, mem::MemNetwork,
     },
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower::Service;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::mpsc,
+};
+use tower::{Service, service_fn};
 
 use crate::{
     certificates::Authority,
@@ -70,11 +73,11 @@ macro_rules! over {
     };
 }
 
-over!(tcp mem tls mutual_tls compressed_tcp deflated_tcp compressed_tls of_ones_own);
+over!(tcp mem tls mutual_tls compressed_tcp deflated_tcp compressed_tls of_ones_own listener_of_ones_own);
 #[cfg(unix)]
 over!(unix);
 
-async fn tcp() -> World {
+pub(crate) async fn tcp() -> World {
     let listener = NetListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
     World::new(listener.unwrap(), NetDialer::new())
 }
@@ -91,7 +94,7 @@ async fn mem() -> World {
     World::new(network.listen("server").unwrap(), network.dialer("client"))
 }
 
-async fn tls() -> World {
+pub(crate) async fn tls() -> World {
     let authority = Authority::new();
     let server = TlsServer::new(authority.identity(&["127.0.0.1"])).unwrap();
     let client = TlsClient::new(authority.roots());
@@ -99,7 +102,7 @@ async fn tls() -> World {
     World::new(listener, NetDialer::new().tls(client))
 }
 
-async fn mutual_tls() -> World {
+pub(crate) async fn mutual_tls() -> World {
     let authority = Authority::new();
     let server = authority.identity(&["127.0.0.1"]);
     let server = TlsServer::mutual(server, authority.roots()).unwrap();
@@ -108,20 +111,20 @@ async fn mutual_tls() -> World {
     World::new(listener, NetDialer::new().tls(client))
 }
 
-async fn compressed_tcp() -> World {
+pub(crate) async fn compressed_tcp() -> World {
     let listener = NetListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
     let listener = Wrapped::new(listener.unwrap(), Compression::new());
     World::new(listener, Wrapped::new(NetDialer::new(), Compression::new()))
 }
 
-async fn deflated_tcp() -> World {
+pub(crate) async fn deflated_tcp() -> World {
     let compression = Compression::new().sends(Algorithm::Deflate);
     let listener = NetListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
     let listener = Wrapped::new(listener.unwrap(), compression.clone());
     World::new(listener, Wrapped::new(NetDialer::new(), compression))
 }
 
-async fn compressed_tls() -> World {
+pub(crate) async fn compressed_tls() -> World {
     let authority = Authority::new();
     let server = TlsServer::new(authority.identity(&["127.0.0.1"])).unwrap();
     let dialer = NetDialer::new().tls(TlsClient::new(authority.roots()));
@@ -131,11 +134,41 @@ async fn compressed_tls() -> World {
 }
 
 /// A stream that nobody but this test knows, behind a wrapper of its own.
-async fn of_ones_own() -> World {
+pub(crate) async fn of_ones_own() -> World {
     let listener = TcpListener::bind(&endpoint("tcp://127.0.0.1:0")).await;
     let listener = Wrapped::new(listener.unwrap(), crate::wrapping::mirrored());
     let dialer = Wrapped::new(TcpDialer::new(), crate::wrapping::mirrored());
     World::new(listener, dialer)
+}
+
+/// Streams that another part of the process hands over, and who waits for them.
+async fn listener_of_ones_own() -> World {
+    let (hand_over, handed_over) = mpsc::channel(16);
+    let dialer = service_fn(move |endpoint: Endpoint| {
+        let hand_over = hand_over.clone();
+        async move {
+            let (near, far) = tokio::io::duplex(64 * 1024);
+            hand_over.send(far).await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((near, Address::Other(endpoint.as_str().into())))
+        }
+    });
+    let endpoint = endpoint("mem://inside");
+    World::at(endpoint, HandedOver(handed_over), dialer, ())
+}
+
+struct HandedOver(mpsc::Receiver<DuplexStream>);
+
+impl Listener for HandedOver {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, Address)> {
+        let stream = self.0.recv().await.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((stream, Address::Other("a client".into())))
+    }
+
+    fn local_address(&self) -> Address {
+        Address::Other("inside".into())
+    }
 }
 
 async fn calls(world: World) {

@@ -3,10 +3,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
+mod bombs;
 mod certificates;
 mod compressed;
 mod conformance;
+mod counted;
 mod dialing;
+mod handshakes;
+mod on_the_wire;
 mod tls;
 #[cfg(unix)]
 mod unix;

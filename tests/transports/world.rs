@@ -18,7 +18,8 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) server: ServerHandle,
     pub(crate) probe: Probe,
-    connect: Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, Error>> + Send + Sync>,
+    endpoint: Endpoint,
+    connect: Arc<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, Error>> + Send + Sync>,
     raw: Arc<dyn Fn() -> BoxFuture<'static, Box<dyn Io>> + Send + Sync>,
     /// What has to last as long as the world.
     _kept: Box<dyn std::any::Any + Send>,
@@ -50,22 +51,29 @@ impl World {
         let handle = server.handle();
         tokio::spawn(server.serve(probe.service()));
         let connector = Connector::new().dialer(dialer.clone()).serve(echo());
-        let (to, also_to) = (endpoint.clone(), endpoint);
+        let to = endpoint.clone();
         Self {
             server: handle,
             probe,
-            connect: Arc::new(move || connector.connect(to.clone()).boxed()),
-            raw: Arc::new(move || raw(dialer.clone(), also_to.clone()).boxed()),
+            endpoint,
+            connect: Arc::new(move |endpoint| connector.connect(endpoint).boxed()),
+            raw: Arc::new(move || raw(dialer.clone(), to.clone()).boxed()),
             _kept: Box::new(kept),
         }
     }
 
     pub(crate) async fn connect(&self) -> Channel {
-        self.try_connect().await.unwrap()
+        self.connect_to(self.endpoint.clone()).await
     }
 
-    pub(crate) async fn try_connect(&self) -> Result<Channel, Error> {
-        soon((self.connect)()).await
+    /// The same way to somebody in between.
+    pub(crate) async fn connect_to(&self, endpoint: Endpoint) -> Channel {
+        soon((self.connect)(endpoint)).await.unwrap()
+    }
+
+    /// What is dialled.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// A stream to the server on which nothing was said but by the transport.

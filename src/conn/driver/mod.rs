@@ -231,7 +231,10 @@ where
         if self.exchange()? {
             return Ok(Turn::Yield);
         }
-        let written = self.write(cx)?;
+        let written = match self.write(cx) {
+            Ok(written) => written,
+            Err(end) => return Err(self.last_words(cx).unwrap_or(end)),
+        };
         let timer = self.arm(cx);
         let room = self.serving.has_new_room();
         Ok(match read || timer || room || written == Written::Some {

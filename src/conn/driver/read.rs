@@ -28,6 +28,10 @@ use crate::{
 /// Frames that are decoded in one turn. More would keep answers from the peer that are ready.
 const FRAMES_PER_TURN: usize = 256;
 
+/// Reads for the last words of a peer. They are behind what it has sent before, of which more than this is not looked
+/// through.
+const LAST_READS: usize = 16;
+
 impl<Io, S, W> Connection<Io, S, W>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
@@ -81,6 +85,16 @@ where
         let now = self.clock.tick(self.now);
         self.state.read(now, whole, between, unfinished);
         Ok(true)
+    }
+
+    /// What the peer said before it closed a stream that cannot be written any more: a farewell, or an alert of TLS, says
+    /// why, and a failed write does not.
+    pub(super) fn last_words(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        (0..LAST_READS).find_map(|_| match self.read(cx) {
+            Ok(true) => None,
+            Ok(false) => Some(None),
+            Err(end) => Some(Some(end)),
+        })?
     }
 
     /// Reads into the body that the decoder is in the middle of, or into the input. How much, and the frame that

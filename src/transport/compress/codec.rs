@@ -9,6 +9,7 @@ use flate2::{Decompress, FlushCompress, FlushDecompress};
 use super::deflate::Deflate;
 #[cfg(feature = "zstd")]
 use super::zstd::{ZstdDecoder, ZstdEncoder};
+use crate::wire::numbers::offer;
 
 /// How a connection is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,9 +70,9 @@ impl Algorithm {
     pub(super) const fn bit(self) -> u8 {
         match self {
             #[cfg(feature = "zstd")]
-            Self::Zstd => 1,
+            Self::Zstd => offer::ZSTD,
             #[cfg(feature = "deflate")]
-            Self::Deflate => 2,
+            Self::Deflate => offer::DEFLATE,
         }
     }
 

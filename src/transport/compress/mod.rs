@@ -4,24 +4,7 @@
 //! what one call says, the next need not repeat. It is flushed where the connection flushes, once for each batch of
 //! messages, so nothing waits for more to come.
 //!
-//! # The preamble
-//!
-//! Before the first frame the dialling side says 8 bytes, and waits for 8 bytes of an answer:
-//!
-//! ```text
-//!   0                            5         6           7
-//! ┌──────────────────────────────┬─────────┬───────────┬──────────┐
-//! │ 9D 'z' F3 0D 0A              │ 1       │ sends     │ takes    │  client
-//! ├──────────────────────────────┼─────────┼───────────┼──────────┤
-//! │ 9D 'z' F3 0D 0A              │ 1       │ to server │ to client│  server
-//! └──────────────────────────────┴─────────┴───────────┴──────────┘
-//! ```
-//!
-//! `sends` is the number of the algorithm that the client would compress by, or 0; `takes` has a bit for each that it
-//! can decompress, 1 for zstd and 2 for DEFLATE. The server answers with the number that it chose for each direction,
-//! of which 0 is plain. A client that does not want any of this begins with its wire; the server sees it by the
-//! first byte. A server that has no such wrapper answers the offer with the preface of its wire: the stream is then plain.
-//! So either side may have compression on or off, and in one direction only.
+//! What is said before the first frame is specified with the [native wire](crate::wire::native#around-it).
 //!
 //! # Bounds
 //!
@@ -78,7 +61,12 @@ use crate::events;
 /// | with it | plain | compressed, by what the client takes |
 ///
 /// A server without it has to speak the native wire; of another, a client with it is told that it does not do
-/// compression.
+/// compression. Each direction is chosen by itself. The bytes by which they agree are in the specification of the
+/// [native wire](crate::wire::native#around-it), their numbers in [`offer`](crate::wire::numbers::offer).
+///
+/// What either side takes is bounded: a decompressor has a window of 32 KiB at most, what comes out is read in pieces, and
+/// input that grows to more than 2048 times its size by zstd, or 512 times by DEFLATE, ends its connection with an error
+/// that says so.
 ///
 /// It costs one round trip when a connection begins, and memory on each side while there is traffic: some 300 KiB, of
 /// which it gives most back when nothing was sent for a while. DEFLATE does so within half a second, keeps what it needs to

@@ -8,7 +8,7 @@ use super::Algorithm;
 use crate::{
     transport::Io,
     wire::numbers::{
-        offer::{LEN, MAGIC, VERSION},
+        offer::{LEN, MAGIC, PLAIN, VERSION},
         preface,
     },
 };
@@ -88,7 +88,7 @@ pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Result<An
         return Err(wrong("it answers with another version of compression"));
     }
     let [to_server, to_client] = [to_server, to_client].map(|it| (it, Algorithm::of(it)));
-    let unknown = |(number, algorithm): (u8, Option<_>)| number != 0 && algorithm.is_none();
+    let unknown = |(number, algorithm): (u8, Option<_>)| number != PLAIN && algorithm.is_none();
     let unwanted = to_client.1.is_some_and(|it| offer.takes & it.bit() == 0);
     let other = to_server.1.is_some() && to_server.1 != offer.sends;
     if unknown(to_server) || unknown(to_client) || unwanted || other {
@@ -124,7 +124,7 @@ async fn say(io: &mut impl Io, one: u8, other: u8) -> io::Result<()> {
 }
 
 fn number(algorithm: Option<Algorithm>) -> u8 {
-    algorithm.map_or(0, Algorithm::bit)
+    algorithm.map_or(PLAIN, Algorithm::bit)
 }
 
 #[cfg(test)]

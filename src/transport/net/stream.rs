@@ -12,8 +12,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
 #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
-use tokio_rustls::client::TlsStream;
+use crate::transport::TlsStream;
 
 /// A stream of TCP, of a unix socket, or of TLS over TCP.
 #[derive(Debug)]

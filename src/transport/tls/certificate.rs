@@ -9,18 +9,30 @@ use crate::Request;
 
 /// The certificate that the other side has shown, and that was verified. Cheap to clone.
 ///
-/// On a server it is there if clients have to show one ([`TlsServer::mutual`](super::TlsServer::mutual)). A handler or a
-/// layer finds it by [`of`](Self::of), and what makes a connection's service in
+/// On a server it is there if clients have to show one ([`TlsServer::mutual`](super::TlsServer::mutual)). A handler of a
+/// [`Router`](crate::Router) takes it as an argument, an [`Extension`](crate::router::Extension). A layer or a service finds
+/// it by [`of`](Self::of), and what makes a connection's service in
 /// [`Accepted::extensions`](crate::server::Accepted::extensions).
 ///
 /// ```
-/// use steeple::{Error, Kind, Request, Response, transport::PeerCertificate};
+/// use steeple::{
+///     Error, Kind, Request, Router, layers::AuthLayer, router::Extension, transport::PeerCertificate,
+/// };
+/// use tower::Layer;
 ///
-/// async fn whoami(request: Request) -> Result<Response, Error> {
-///     let spiffe = PeerCertificate::of(&request).and_then(PeerCertificate::spiffe_id);
-///     let name = spiffe.ok_or_else(|| Error::new(Kind::Unauthenticated, "who are you?"))?;
-///     Ok(Response::new(name.to_owned().into()))
+/// async fn whoami(Extension(caller): Extension<PeerCertificate>) -> Option<String> {
+///     caller.spiffe_id().map(str::to_owned)
 /// }
+///
+/// // Nobody else is let in.
+/// let only_payments = AuthLayer::new(|request: &mut Request| {
+///     match PeerCertificate::of(request).and_then(PeerCertificate::spiffe_id) {
+///         Some("spiffe://example/payments") => Ok(()),
+///         _ => Err(Error::new(Kind::PermissionDenied, "this is for payments")),
+///     }
+/// });
+/// let service = only_payments.layer(Router::new().route("WhoAmI", whoami));
+/// # let _: steeple::layers::auth::Auth<Router, _> = service;
 /// ```
 #[derive(Clone)]
 pub struct PeerCertificate(Arc<Inner>);

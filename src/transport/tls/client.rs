@@ -5,27 +5,32 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
 };
 
 use tokio_rustls::{
     TlsConnector,
-    client::TlsStream,
     rustls::{
         ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert, pki_types::ServerName,
+        version::TLS13,
     },
 };
 use tower_service::Service;
 
-use super::{ALPN, PeerCertificate, TlsIdentity, explain::explain, invalid, provider};
+use super::{PeerCertificate, TlsIdentity, TlsStream, explain::explain, invalid, provider};
 use crate::{
     Error, Kind,
     transport::{Endpoint, Io, Opened, failed::failed},
+    wire::numbers::tls,
 };
 
 /// TLS on the side that dials: what a [`NetDialer`](crate::transport::NetDialer) dials `tls://` with, and a
 /// [`Wrap`](crate::transport::Wrap) for any other stream. Cheap to clone.
+///
+/// It speaks TLS 1.3 with the ALPN name [`steeple/1`](crate::wire::numbers::tls::ALPN), unless a configuration of
+/// one's own says otherwise. The cryptography is that of ring, or of aws-lc with the feature `tls-aws-lc`; the default of
+/// the process is neither asked nor set. So does a [`TlsServer`](super::TlsServer).
 ///
 /// Its requests find the server's [`PeerCertificate`] in their connection.
 ///
@@ -34,6 +39,10 @@ use crate::{
 /// # async fn example(roots: tokio_rustls::rustls::RootCertStore) -> Result<(), steeple::Error> {
 /// // Trusting whom the system trusts, there is nothing to set:
 /// let client = Client::connect("tls://rpc.example.com:7000").await?;
+///
+/// // Trusting whom browsers trust, with the feature `webpki-roots`:
+/// # #[cfg(feature = "webpki-roots")]
+/// let dialer = NetDialer::new().tls(TlsClient::webpki());
 ///
 /// // Trusting an authority of one's own:
 /// let dialer = NetDialer::new().tls(TlsClient::new(roots));
@@ -46,12 +55,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct TlsClient {
-    config: Arc<ClientConfig>,
+    /// Shared by all clones.
+    config: Arc<RwLock<Arc<ClientConfig>>>,
     name: Option<ServerName<'static>>,
 }
 
 impl TlsClient {
-    /// Trusts these authorities. For those that browsers trust, fill the store from the crate `webpki-roots`.
+    /// Trusts these authorities.
     pub fn new(roots: RootCertStore) -> Self {
         Self::from_config(spoken(trusting(roots).with_no_client_auth()))
     }
@@ -89,10 +99,18 @@ impl TlsClient {
         ))
     }
 
+    /// Trusts the authorities that Mozilla's browser trusts, as this build has them from the crate `webpki-roots`: for
+    /// systems that have none, as small containers.
+    #[cfg(feature = "webpki-roots")]
+    pub fn webpki() -> Self {
+        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        Self::new(roots.collect())
+    }
+
     /// A configuration of one's own, taken as it is: with its versions, its verifier and its ALPN.
     pub fn from_config(config: impl Into<Arc<ClientConfig>>) -> Self {
         Self {
-            config: config.into(),
+            config: Arc::new(RwLock::new(config.into())),
             name: None,
         }
     }
@@ -112,10 +130,18 @@ impl TlsClient {
         Ok(self)
     }
 
+    /// From now on does as `other` does now, in all clones: shows a renewed certificate, say, or trusts another
+    /// authority. Connections that there are go on; the [server name](Self::server_name) of each clone stays.
+    pub fn replace(&self, other: &Self) {
+        let config = other.config();
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
     pub(in crate::transport) async fn connect<I: Io>(
         self,
         opened: Opened<I>,
     ) -> io::Result<Opened<TlsStream<I>>> {
+        let config = self.config();
         let name = match self.name {
             Some(name) => name,
             None => name_of(opened.endpoint.as_ref())?,
@@ -130,7 +156,7 @@ impl TlsClient {
             endpoint,
             mut extensions,
         } = opened;
-        let stream = TlsConnector::from(self.config)
+        let stream = TlsConnector::from(config)
             .connect(name, io)
             .await
             .map_err(|error| explain(&other, error))?;
@@ -138,11 +164,16 @@ impl TlsClient {
             extensions.insert(certificate);
         }
         Ok(Opened {
-            io: stream,
+            io: TlsStream::new(stream),
             address,
             endpoint,
             extensions,
         })
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
     }
 }
 
@@ -170,13 +201,13 @@ impl fmt::Debug for TlsClient {
 
 fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[&TLS13])
         .expect("the provider can do TLS 1.3")
         .with_root_certificates(roots)
 }
 
 fn spoken(mut config: ClientConfig) -> ClientConfig {
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![tls::ALPN.to_vec()];
     config
 }
 

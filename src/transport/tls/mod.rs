@@ -1,14 +1,13 @@
 //! TLS by rustls: a [`Wrap`](super::Wrap) for either side, and what `tls://` means.
 //!
-//! TLS 1.3, unless a configuration of one's own says otherwise, with the ALPN name `steeple/1`. The cryptography is
-//! that of ring, or of aws-lc with the feature `tls-aws-lc`; the process-wide default of rustls is neither
-//! asked nor set.
+//! What it is set to is said of [`TlsClient`], for users.
 
 mod certificate;
 mod client;
 mod explain;
 mod identity;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 
@@ -19,11 +18,9 @@ pub use self::{
     client::TlsClient,
     identity::TlsIdentity,
     server::{TlsListener, TlsServer},
+    stream::TlsStream,
 };
 use crate::{Error, Kind};
-
-/// What both sides say that they speak.
-const ALPN: &[u8] = b"steeple/1";
 
 fn provider() -> Arc<CryptoProvider> {
     // Who asks for aws-lc wants it, whoever else in the build asks for `tls`.

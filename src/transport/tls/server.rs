@@ -14,22 +14,25 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier, server::WebPkiClientVerifier,
+        version::TLS13,
     },
-    server::TlsStream,
 };
 use tower_service::Service;
 
-use super::{ALPN, PeerCertificate, TlsIdentity, explain::explain, invalid, provider};
+use super::{PeerCertificate, TlsIdentity, TlsStream, explain::explain, invalid, provider};
 use crate::{
     Error, Kind,
     transport::{
         Address, Endpoint, Handshake, InvalidEndpoint, Io, Listener, Opened, TcpListener,
         TcpOptions,
     },
+    wire::numbers::tls,
 };
 
 /// TLS on the side that accepts: it makes listeners on `tls://`, and is a [`Wrap`](crate::transport::Wrap) for any
 /// other stream. Clones are the same one.
+///
+/// What it speaks is said of [`TlsClient`](super::TlsClient).
 ///
 /// Handshakes run in the clients' own tasks: a slow one, or one that fails, is felt by nobody else.
 ///
@@ -152,7 +155,7 @@ impl TlsServer {
             extensions.insert(certificate);
         }
         Ok(Opened {
-            io: stream,
+            io: TlsStream::new(stream),
             address,
             endpoint,
             extensions,
@@ -206,12 +209,12 @@ const NO_IDENTITY: &str = "this is no identity of a TLS server";
 
 fn versions() -> ConfigBuilder<ServerConfig, WantsVerifier> {
     ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[&TLS13])
         .expect("the provider can do TLS 1.3")
 }
 
 fn spoken(mut config: ServerConfig) -> ServerConfig {
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![tls::ALPN.to_vec()];
     config
 }
 

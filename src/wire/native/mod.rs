@@ -24,10 +24,6 @@
 //! one; only GOAWAY may come before it. A side may send requests right behind its HELLO, without having read
 //! the peer's: until then these limits hold, and HELLO can only raise them.
 //!
-//! A client that would have the stream compressed says so before its preface, in 8 bytes that begin with
-//! `9D 'z' F3 0D 0A`, and waits. A server that does nothing of the kind skips them and writes its preface at
-//! once, by which the client knows that the stream stays plain; then the opening goes on as above.
-//!
 //! | the floor | |
 //! |---|---|
 //! | payload of a frame | 128 KiB |
@@ -35,6 +31,39 @@
 //! | requests without an answer | 65 536 |
 //! | bindings | 1024 |
 //! | metadata of a message | 16 KiB and 256 names (HELLO does not raise these) |
+//!
+//! # Around it
+//!
+//! In TLS both sides name `steeple/1` in ALPN. A stream can be compressed as a whole, too. The side that dialled
+//! then says before its preface what it would do, and waits for an answer of the same form:
+//!
+//! ```text
+//!    0      1      2      3      4      5      6          7
+//! ┌──────┬──────┬──────┬──────┬──────┬──────┬──────────┬──────────┐
+//! │  9D  │ 'z'  │  F3  │  0D  │  0A  │  1   │ sends    │ takes    │   offer, of who dialled
+//! ├──────┼──────┼──────┼──────┼──────┼──────┼──────────┼──────────┤
+//! │  9D  │ 'z'  │  F3  │  0D  │  0A  │  1   │ to server│ to client│   answer
+//! └──────┴──────┴──────┴──────┴──────┴──────┴──────────┴──────────┘
+//! ```
+//!
+//! | algorithm | |
+//! |---|---|
+//! | 0 | none: the direction is plain |
+//! | 1 ZSTD | frames of Zstandard, one behind the other, each with a window of at most 32 KiB |
+//! | 2 DEFLATE | one stream of raw DEFLATE, without a header |
+//!
+//! *sends* is the algorithm that the client would compress by. *takes* is the sum of those that it decompresses.
+//! The answer chooses for each direction: *to server* is *sends* or 0, *to client* one of *takes* or 0. What
+//! follows is compressed so, beginning with the preface, and flushed where its writer waits for an answer. The byte 5 is
+//! the version, of which there is this one.
+//!
+//! A client that would not have the stream compressed begins with its preface, and a server tells by the first byte. A
+//! server that compresses nothing skips the offer and writes its preface at once, by which the client knows that
+//! the stream stays plain; then the opening goes on as above.
+//!
+//! What is decompressed is read like any stream, so it takes no more memory. Input that becomes more than 2048 times
+//! its size by Zstandard, or 512 times by DEFLATE, beyond the first megabyte, ends the connection: zeros have to be flushed
+//! often enough to stay below that, which costs some bytes each time.
 //!
 //! # Frames
 //!
