@@ -130,7 +130,7 @@ pub struct Drain<S> {
 
 impl<S, R> Service<R> for Drain<S>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Error: From<Error> + AsError,
 {
     type Response = S::Response;
@@ -150,7 +150,11 @@ where
                 inner: self.inner.call(request),
                 _running: running,
             },
-            None => State::Refused,
+            None => {
+                // It was made ready before the drain began, perhaps, and what that holds is for those under way.
+                self.inner = self.inner.clone();
+                State::Refused
+            }
         };
         DrainFuture { state }
     }
