@@ -71,6 +71,7 @@ pub mod timeout;
 mod backoff;
 mod carry;
 mod context;
+mod decided;
 mod error;
 mod gated;
 mod idempotent;
