@@ -12,9 +12,9 @@ use steeple::{
     conn::Builder,
     layers::{
         AsyncAuthLayer, AuthLayer, BalanceLayer, BearerLayer, BreakerLayer, BreakerPolicy,
-        CatchPanicLayer, CompressionLayer, FaultLayer, HedgeLayer, InheritLayer, LoadShedLayer,
-        LogLayer, PeerAndSizes, PropagateTraceLayer, Replicas, RetryLayer, RetryPolicy,
-        TimeoutLayer, TraceLayer, TransformLayer,
+        CatchPanicLayer, CompressionLayer, ConcurrencyLimitLayer, FaultLayer, HedgeLayer,
+        InheritLayer, LoadShedLayer, LogLayer, PeerAndSizes, PropagateTraceLayer, Replicas,
+        RetryLayer, RetryPolicy, TimeoutLayer, TraceLayer, TransformLayer,
         auth::Token,
         balance::RoundRobin,
         breaker::Circuits,
@@ -22,6 +22,7 @@ use steeple::{
         replicas::Ejection,
         resolve::Fixed,
     },
+    router::Handler,
     test::probe,
     transport::mem::{MemNetwork, MemStream},
     wire::Role,
@@ -232,6 +233,36 @@ async fn a_client_tells_what_its_stack_does() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_layers_on_each_replica_are_told_and_judged_once_one_is_live() {
+    let network = MemNetwork::new(1);
+    let listener = network.listen("server").unwrap();
+    drop(Server::new(listener).spawn(Router::new().route("Get", || 1)));
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let endpoint: Endpoint = "mem://server".parse().unwrap();
+    let replicas = Replicas::builder(Fixed::one(endpoint), connector)
+        .layer(BreakerLayer::default())
+        .layer(TimeoutLayer::per_attempt(Duration::from_secs(1)))
+        .start();
+    replicas.ready().await.unwrap();
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::default())
+        .layer(BalanceLayer::new(RoundRobin::default()))
+        .service(replicas);
+    assert_eq!(
+        Explanation::of(&stack).to_string(),
+        "\
+1. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
+2. Balance: RoundRobin
+3. Replicas: 1 of 1 live; inside is mem://server
+4. Breaker: closed
+5. Timeout: 1s for each attempt
+6. Channel: mem://server
+warning: Retry is outside of the only limit of time, Timeout: each attempt has one, and the call as a whole has none
+"
+    );
+}
+
 #[tokio::test]
 async fn the_layers_over_messages_and_the_ends_of_stacks_tell_of_themselves_too() {
     fn same(body: Bytes) -> Result<Bytes, BoxError> {
@@ -257,7 +288,18 @@ async fn the_layers_over_messages_and_the_ends_of_stacks_tell_of_themselves_too(
 5. Router: 1 route
 "
     );
-    let channel = connect(echo);
+    let channel = connect(echo.clone());
+    let limit = ConcurrencyLimitLayer::new(1);
+    let routes = echo
+        .route("Add", || 1)
+        .route("Limited", Handler::layer(|| 1, limit))
+        .layer(AuthLayer::new(|_: &mut Request| Ok(())))
+        .route("Free", || 2)
+        .fallback(|| 3);
+    assert_eq!(
+        Explanation::of(&routes).to_string(),
+        "1. Router: 4 routes; a fallback; Auth over Add, Echo; Auth over ConcurrencyLimit over Limited\n"
+    );
     let client = ServiceBuilder::new()
         .layer(OpaqueLayer::new(LoadShedLayer::new()))
         .layer(BearerLayer::new(|| async {

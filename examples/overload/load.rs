@@ -1,6 +1,9 @@
 //! Calls that come whether or not those before them have been answered, as the users of a service do.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use steeple::{Body, Channel, Request};
 use tokio::{
@@ -8,6 +11,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tower::Service;
+
+use crate::witness::Witness;
 
 /// How many calls per second, for how long, and how long each waits.
 pub(crate) struct Load {
@@ -29,13 +34,19 @@ pub(crate) struct Measured {
     pub(crate) held: u64,
     /// When the last call began that was not answered.
     pub(crate) last_failure: Duration,
-    /// How long it took to be refused, in order.
-    told: Vec<Duration>,
+    /// How long it took to be refused, from the beginning of the call.
+    pub(crate) refused_after: Times,
+    /// How long it took from the refusal to the caller.
+    pub(crate) told_after: Times,
 }
+
+/// How long something took, in order.
+#[derive(Default)]
+pub(crate) struct Times(Vec<Duration>);
 
 enum End {
     Answered,
-    Refused(Duration),
+    Refused { after: Duration, told: Duration },
     GivenUp,
 }
 
@@ -48,7 +59,12 @@ impl Load {
         }
     }
 
-    pub(crate) async fn put_on(&self, channels: &[Channel], held: impl Fn() -> u64) -> Measured {
+    pub(crate) async fn put_on(
+        &self,
+        channels: &[Channel],
+        witness: &Witness,
+        held: impl Fn() -> u64,
+    ) -> Measured {
         let mut tick = interval(Duration::from_millis(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut channels = channels.iter().cycle();
@@ -62,7 +78,7 @@ impl Load {
             while sent < due {
                 sent += 1.0;
                 let channel = channels.next().expect("there is one").clone();
-                let end = call(channel, self.deadline);
+                let end = call(channel, witness.clone(), self.deadline);
                 calls.spawn(async move { (began, end.await) });
             }
             measured.held = measured.held.max(held());
@@ -73,7 +89,8 @@ impl Load {
         while let Some(Ok((began, end))) = calls.join_next().await {
             measured.note(began, end);
         }
-        measured.told.sort_unstable();
+        measured.refused_after.0.sort_unstable();
+        measured.told_after.0.sort_unstable();
         let per_second = |calls| (f64::from(calls) / self.lasts.as_secs_f64()) as u32;
         measured.in_time = per_second(measured.in_time);
         measured.refused = per_second(measured.refused);
@@ -83,19 +100,13 @@ impl Load {
 }
 
 impl Measured {
-    /// How long it took at most for so many of a hundred to be refused.
-    pub(crate) fn told(&self, percent: usize) -> Duration {
-        let last = self.told.len().saturating_sub(1);
-        let at = last * percent / 100;
-        self.told.get(at).copied().unwrap_or_default()
-    }
-
     fn note(&mut self, began: Duration, end: End) {
         match end {
             End::Answered => self.in_time += 1,
-            End::Refused(after) => {
+            End::Refused { after, told } => {
                 self.refused += 1;
-                self.told.push(after);
+                self.refused_after.0.push(after);
+                self.told_after.0.push(told);
             }
             End::GivenUp => self.given_up += 1,
         }
@@ -105,12 +116,32 @@ impl Measured {
     }
 }
 
-async fn call(mut channel: Channel, deadline: Duration) -> End {
+impl Times {
+    /// The longest of the shortest so many of a hundred.
+    pub(crate) fn percent(&self, percent: usize) -> Duration {
+        let last = self.0.len().saturating_sub(1);
+        let at = last * percent / 100;
+        self.0.get(at).copied().unwrap_or_default()
+    }
+}
+
+async fn call(mut channel: Channel, witness: Witness, deadline: Duration) -> End {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Relaxed);
+    let body = Body::from(number.to_le_bytes().to_vec());
     let start = Instant::now();
-    let request = Request::new("Work", Body::empty()).with_timeout(deadline);
+    let request = Request::new("Work", body).with_timeout(deadline);
     match channel.call(request).await {
         Ok(_) if start.elapsed() <= deadline => End::Answered,
-        Err(error) if error.execution().is_safe_to_repeat() => End::Refused(start.elapsed()),
+        Err(error) if error.execution().is_safe_to_repeat() => {
+            let now = Instant::now();
+            // What the server did not refuse was never sent, and is told by the connection.
+            let refused = witness.refused_at(number).unwrap_or(now);
+            End::Refused {
+                after: now - start,
+                told: now.saturating_duration_since(refused),
+            }
+        }
         Ok(_) | Err(_) => End::GivenUp,
     }
 }

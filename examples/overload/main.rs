@@ -7,6 +7,7 @@
 
 mod load;
 mod plot;
+mod witness;
 
 use std::{env, error::Error as StdError, fs, sync::Arc, time::Duration};
 
@@ -17,7 +18,10 @@ use steeple::{
 use tokio::{sync::Semaphore, time::sleep};
 use tower::{ServiceBuilder, service_fn};
 
-use self::load::{Load, Measured};
+use self::{
+    load::{Load, Measured, Times},
+    witness::Witness,
+};
 
 /// What the handlers share: connections of a pool, say.
 const WORKERS: usize = 8;
@@ -43,14 +47,15 @@ async fn main() -> Result<(), Box<dyn StdError + Send + Sync>> {
     let queue = ServiceBuilder::new()
         .layer(ConcurrencyLimitLayer::new(WORKERS))
         .service(handlers());
-    let queue = measure(queue, capacity).await?;
+    let queue = measure(queue, &Witness::default(), capacity).await?;
 
     println!("\nadmission: AdmissionLayer::new(Limit::fixed({WORKERS}))");
     let layer = AdmissionLayer::new(Limit::fixed(WORKERS));
     let admission = ServiceBuilder::new()
         .layer(layer.clone())
         .service(handlers());
-    let admission = measure(admission, capacity).await?;
+    let witness = Witness::default();
+    let admission = measure(witness.watch(admission), &witness, capacity).await?;
     println!("{:?}", layer.stats());
 
     let path = env::args().nth(1);
@@ -85,6 +90,7 @@ async fn capacity() -> Result<u32, Error> {
 /// Puts each load on a server of this service, and tells what came of it.
 async fn measure(
     service: impl RpcService + Clone + Send + 'static,
+    witness: &Witness,
     capacity: u32,
 ) -> Result<Vec<(u32, Measured)>, Error> {
     let server = Server::bind("tcp://127.0.0.1:0").await?.spawn(service);
@@ -94,35 +100,42 @@ async fn measure(
     }
     let held = || server.stats().handling;
     println!(
-        "{:>5} {:>9} {:>10} {:>6} {:>10} {:>11} {:>16} {:>6} {:>9}",
+        "{:>5} {:>9} {:>10} {:>6} {:>10} {:>11} {:>17} {:>17} {:>6} {:>9}",
         "load",
         "calls/s",
         "in time/s",
         "",
         "refused/s",
         "given up/s",
-        "refused p50 p99",
+        "refused after",
+        "and then told",
         "held",
         "recovery"
     );
     let mut rows = Vec::new();
     for load in LOADS {
         let heavy = Load::new(capacity * load, STAGE, DEADLINE);
-        let measured = heavy.put_on(&channels, held).await;
+        let measured = heavy.put_on(&channels, witness, held).await;
         let light = Load::new(capacity / 2, LIGHT, DEADLINE);
-        let recovery = light.put_on(&channels, held).await.last_failure;
+        let recovery = light.put_on(&channels, witness, held).await.last_failure;
         println!(
-            "{load:>4}× {:>9} {:>10} {:>4} % {:>10} {:>11} {:>16} {:>6} {recovery:>9.0?}",
+            "{load:>4}× {:>9} {:>10} {:>4} % {:>10} {:>11} {:>17} {:>17} {:>6} {recovery:>9.0?}",
             capacity * load,
             measured.in_time,
             measured.in_time * 100 / capacity,
             measured.refused,
             measured.given_up,
-            format!("{:.1?} {:.1?}", measured.told(50), measured.told(99)),
+            shown(&measured.refused_after),
+            shown(&measured.told_after),
             measured.held,
         );
         rows.push((load, measured));
     }
     server.close().await;
     Ok(rows)
+}
+
+/// The median, and what one of a hundred is longer than.
+fn shown(times: &Times) -> String {
+    format!("{:.1?} {:.1?}", times.percent(50), times.percent(99))
 }

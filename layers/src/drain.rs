@@ -33,7 +33,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
@@ -43,6 +43,7 @@ use tower_service::Service;
 
 use crate::{
     AsError, Error, Execution, Kind,
+    decided::{Decided, Pass},
     explain::{Explain, Explanation},
 };
 
@@ -130,7 +131,7 @@ pub struct Drain<S> {
 
 impl<S, R> Service<R> for Drain<S>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Error: From<Error> + AsError,
 {
     type Response = S::Response;
@@ -145,14 +146,11 @@ where
     }
 
     fn call(&mut self, request: R) -> DrainFuture<S::Future> {
-        let state = match self.calls.enter() {
-            Some(running) => State::Called {
-                inner: self.inner.call(request),
-                _running: running,
-            },
-            None => State::Refused,
+        let decided = match self.calls.enter() {
+            Some(running) => Decided::called(self.inner.call(request), running),
+            None => Decided::refused_by(&mut self.inner, refused()),
         };
-        DrainFuture { state }
+        DrainFuture { decided }
     }
 }
 
@@ -172,50 +170,27 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct DrainFuture<F> {
         #[pin]
-        state: State<F>,
-    }
-}
-
-pin_project! {
-    #[derive(Debug)]
-    #[project = StateProjection]
-    enum State<F> {
-        /// The call is under way, and counted.
-        Called {
-            #[pin]
-            inner: F,
-            _running: Running,
-        },
-        /// It came too late.
-        Refused,
-        /// The result was taken.
-        Done,
+        decided: Decided<F, Running>,
     }
 }
 
 impl<F, T, E> Future for DrainFuture<F>
 where
     F: Future<Output = Result<T, E>>,
-    E: From<Error>,
+    E: From<Error> + AsError,
 {
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let result = match state.as_mut().project() {
-            StateProjection::Called { inner, .. } => ready!(inner.poll(cx)),
-            StateProjection::Refused => Err(refused().into()),
-            StateProjection::Done => panic!("`DrainFuture` polled after completion"),
-        };
-        // The call ends here and not when the caller lets go of this future.
-        state.set(State::Done);
-        Poll::Ready(result)
+        self.project().decided.poll(cx)
     }
 }
 
 /// Counts a call until it is dropped.
 #[derive(Debug)]
 struct Running(Arc<Calls>);
+
+impl Pass for Running {}
 
 impl Calls {
     fn are_draining(&self) -> bool {

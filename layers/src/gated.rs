@@ -14,7 +14,10 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::Error;
+use crate::{
+    AsError, Error,
+    decided::{Decided, Pass},
+};
 
 /// The place of a call that waits, given up on drop.
 pub(crate) trait Ticket {
@@ -24,15 +27,6 @@ pub(crate) trait Ticket {
     /// Is ready when the call may be made, or is not to be made any more.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::Pass, Error>>;
 }
-
-/// Leave to run, given back on drop.
-pub(crate) trait Pass {
-    /// The call has been answered, and well.
-    fn answered(&mut self) {}
-}
-
-/// A layer that lets all pass in turn has nothing to give back.
-impl Pass for () {}
 
 pin_project! {
     /// The answer of a layer with a queue.
@@ -52,19 +46,13 @@ pin_project! {
     where
         T: Ticket,
     {
-        /// The call was made.
-        Called {
-            // Dropped before the pass.
+        /// The call was made, or is not to be.
+        Decided {
             #[pin]
-            call: F,
-            pass: T::Pass,
+            decided: Decided<F, T::Pass>,
         },
         /// It waits for its turn.
         Waiting { ticket: T, parked: Parked<S, R> },
-        /// It is not to be made.
-        Refused { error: Option<Error> },
-        /// The result was taken.
-        Done,
     }
 }
 
@@ -74,7 +62,7 @@ type Parked<S, R> = Option<Box<(S, R)>>;
 impl<S: Service<R>, R, T: Ticket> Gated<S, R, T> {
     pub(crate) fn called(call: S::Future, pass: T::Pass) -> Self {
         Self {
-            state: State::Called { call, pass },
+            state: State::decided(Decided::called(call, pass)),
         }
     }
 
@@ -86,22 +74,27 @@ impl<S: Service<R>, R, T: Ticket> Gated<S, R, T> {
         }
     }
 
-    /// What the `service` holds for being ready is given back: somebody else may wait for it, as a retry of this call.
+    /// And what `service` holds for being ready is given back.
     pub(crate) fn refused(service: &mut S, error: Error) -> Self
     where
         S: Clone,
     {
-        *service = service.clone();
         Self {
-            state: State::Refused { error: Some(error) },
+            state: State::decided(Decided::refused_by(service, error)),
         }
+    }
+}
+
+impl<S, R, F, T: Ticket> State<S, R, F, T> {
+    fn decided(decided: Decided<F, T::Pass>) -> Self {
+        Self::Decided { decided }
     }
 }
 
 impl<S, R, T> Future for Gated<S, R, T>
 where
     S: Service<R>,
-    S::Error: From<Error>,
+    S::Error: From<Error> + AsError,
     T: Ticket,
 {
     type Output = Result<S::Response, S::Error>;
@@ -109,32 +102,18 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let end = match state.as_mut().project() {
-                StateProjection::Called { call, pass } => {
-                    let end = ready!(call.poll(cx));
-                    if end.is_ok() {
-                        pass.answered();
-                    }
-                    end
-                }
+            let decided = match state.as_mut().project() {
+                StateProjection::Decided { decided } => return decided.poll(cx),
                 StateProjection::Waiting { ticket, parked } => match ready!(ticket.poll(cx)) {
                     Ok(pass) => {
                         let parked = parked.take().expect("taken when it is called");
                         let (mut service, request) = *parked;
-                        let call = service.call(request);
-                        state.set(State::Called { call, pass });
-                        continue;
+                        Decided::called(service.call(request), pass)
                     }
-                    Err(error) => Err(error.into()),
+                    Err(error) => Decided::refused(error),
                 },
-                StateProjection::Refused { error } => {
-                    Err(error.take().expect("polled after completion").into())
-                }
-                StateProjection::Done => panic!("polled after completion"),
             };
-            // Others have their turn now, and not when the caller lets go of this future.
-            state.set(State::Done);
-            return Poll::Ready(end);
+            state.set(State::decided(decided));
         }
     }
 }
@@ -142,10 +121,8 @@ where
 impl<S: Service<R>, R, T: Ticket> fmt::Debug for Gated<S, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
-            State::Called { .. } => "called",
+            State::Decided { .. } => "decided",
             State::Waiting { .. } => "waiting",
-            State::Refused { .. } => "refused",
-            State::Done => "done",
         })
     }
 }

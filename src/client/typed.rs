@@ -96,7 +96,8 @@ impl<S, C> Client<S, C> {
     /// // 3. Timeout: 20s unless the call says; kept by what is inside
     /// // 4. Retry: 3 attempts; waits of 10ms to 1s; a budget of 20 % of calls and 10 a second
     /// // 5. Balance: PeakEwma
-    /// // 6. Replicas: 2 of 2 live
+    /// // 6. Replicas: 2 of 2 live; inside is tcp://10.0.0.1:7000
+    /// // 7. Channel: tcp://10.0.0.1:7000
     /// # Ok(())
     /// # }
     /// ```

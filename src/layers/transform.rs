@@ -110,7 +110,7 @@ pub struct Transform<S, Q, A> {
 
 impl<S, Q, A> Service<Request<Body>> for Transform<S, Q, A>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone,
     S::Error: From<Error>,
     Q: Fn(Bytes) -> Result<Bytes, BoxError>,
     A: Fn(Bytes) -> Result<Bytes, BoxError> + Clone,
@@ -125,6 +125,8 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> TransformFuture<S::Future, A> {
         if let Err(error) = apply(&self.layer.of_request, request.body_mut()) {
+            // What it holds for being ready might be what another caller waits for.
+            self.inner = self.inner.clone();
             return TransformFuture {
                 inner: None,
                 of_answer: self.layer.of_answer.clone(),

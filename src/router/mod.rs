@@ -195,7 +195,7 @@ pub use self::{
 };
 use self::{
     name::SEPARATOR,
-    route::any_layer,
+    route::AnyLayer,
     routes::{Entry, Routes},
 };
 use crate::{Error, Execution, Kind, Request, Response, RpcService};
@@ -258,7 +258,7 @@ where
         T: RpcService + Clone + Send + Sync + 'static,
     {
         let mut routes = self.into_routes();
-        routes.add(name.to_owned(), Entry::Bound(RouteService::new(service)));
+        routes.add(name.to_owned(), Entry::service(RouteService::new(service)));
         routes.into()
     }
 
@@ -315,7 +315,7 @@ where
         T: RpcService + Clone + Send + Sync + 'static,
     {
         let mut routes = self.into_routes();
-        routes.set_fallback(Entry::Bound(RouteService::new(service)));
+        routes.set_fallback(Entry::service(RouteService::new(service)));
         routes.into()
     }
 
@@ -330,7 +330,7 @@ where
         L: Layer<RouteService> + Send + Sync + 'static,
         L::Service: RpcService + Clone + Send + Sync + 'static,
     {
-        let layer = any_layer(layer);
+        let layer = AnyLayer::new(layer);
         let routes = self.into_filled_routes();
         routes.map(|entry| entry.layer(layer.clone())).into()
     }
@@ -343,7 +343,7 @@ where
     #[track_caller]
     pub fn with_state<T>(self, state: S) -> Router<T> {
         let routes = self.into_filled_routes();
-        routes.map(|entry| Entry::Bound(entry.bind(&state))).into()
+        routes.map(|entry| entry.with_state(&state)).into()
     }
 
     fn into_routes(self) -> Routes<S> {
@@ -408,13 +408,17 @@ impl<S> Clone for Router<S> {
     }
 }
 
-/// The end of a server's stack. The layers on routes are not told.
+/// The end of a server's stack. The layers on routes are told by the names of their types.
 impl<S> Explain for Router<S> {
     fn explain(&self, out: &mut Explanation) {
         let part = out.part("Router");
         part.count(self.0.names().count(), "route");
         if self.0.has_fallback() {
             part.setting("a fallback");
+        }
+        for (layers, routes) in self.0.layers() {
+            let (layers, routes) = (layers.join(" over "), routes.join(", "));
+            part.setting(format_args!("{layers} over {routes}"));
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use steeple_layers::explain::name_of;
 use tokio::sync::Semaphore;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
@@ -46,7 +47,15 @@ pub(super) enum Target {
 
 pub(super) type AnyService = BoxCloneSyncService<Request, Response, Error>;
 
-pub(super) type AnyLayer = Arc<dyn Fn(RouteService) -> RouteService + Send + Sync>;
+/// A layer for any route.
+#[derive(Clone)]
+pub(super) struct AnyLayer {
+    pub(super) name: Name,
+    layer: Arc<dyn Fn(RouteService) -> RouteService + Send + Sync>,
+}
+
+/// What a layer is called, for who asks.
+pub(super) type Name = fn() -> String;
 
 /// Gives a handler its state.
 type Make<S> = dyn Fn(&S, Conduct) -> Arc<Leaf> + Send + Sync;
@@ -174,13 +183,19 @@ impl<S> Route<S> {
         L: Layer<RouteService> + Send + Sync + 'static,
         L::Service: RpcService + Clone + Send + Sync + 'static,
     {
-        self.layers.push(any_layer(layer));
+        self.layers.push(AnyLayer::new(layer));
         self
     }
 
     pub(super) fn bind(&self, state: &S) -> RouteService {
         let leaf = RouteService(Target::Handler((self.make)(state, self.conduct)));
-        self.layers.iter().fold(leaf, |inner, layer| layer(inner))
+        let layers = self.layers.iter();
+        layers.fold(leaf, |inner, layer| layer.around(inner))
+    }
+
+    /// What its layers are called, the outermost last.
+    pub(super) fn layer_names(&self) -> Vec<Name> {
+        self.layers.iter().map(|layer| layer.name).collect()
     }
 }
 
@@ -212,13 +227,21 @@ impl Service<Request> for RouteService {
     }
 }
 
-/// The same layer for any route.
-pub(super) fn any_layer<L>(layer: L) -> AnyLayer
-where
-    L: Layer<RouteService> + Send + Sync + 'static,
-    L::Service: RpcService + Clone + Send + Sync + 'static,
-{
-    Arc::new(move |inner| RouteService::new(layer.layer(inner)))
+impl AnyLayer {
+    pub(super) fn new<L>(layer: L) -> Self
+    where
+        L: Layer<RouteService> + Send + Sync + 'static,
+        L::Service: RpcService + Clone + Send + Sync + 'static,
+    {
+        Self {
+            name: name_of::<L::Service>,
+            layer: Arc::new(move |inner| RouteService::new(layer.layer(inner))),
+        }
+    }
+
+    pub(super) fn around(&self, inner: RouteService) -> RouteService {
+        (self.layer)(inner)
+    }
 }
 
 impl<F, M, S> Endpoint for Bound<F, M, S>

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Route,
     name::{NameHasher, flaw},
-    route::{AnyLayer, RouteService},
+    route::{AnyLayer, Name, RouteService},
 };
 
 /// The routes of a router.
@@ -21,7 +21,13 @@ pub(super) struct Routes<S> {
 }
 
 /// What stands behind a name.
-pub(super) enum Entry<S> {
+pub(super) struct Entry<S> {
+    origin: Origin<S>,
+    /// What the layers around it are called, the outermost last.
+    layers: Vec<Name>,
+}
+
+enum Origin<S> {
     /// It has its state, or needs none.
     Bound(RouteService),
     /// It waits for its state.
@@ -45,6 +51,21 @@ impl<S> Routes<S> {
 
     pub(super) fn has_fallback(&self) -> bool {
         self.fallback.is_some()
+    }
+
+    /// What routes are inside of the same layers, by the names of these, from the outside in. Those without layers are not
+    /// there.
+    pub(super) fn layers(&self) -> BTreeMap<Vec<String>, Vec<&str>> {
+        let by_name = self.by_name.iter();
+        let named = by_name.map(|(name, entry)| (name.as_str(), entry));
+        let fallback = self.fallback.iter().map(|entry| ("the fallback", entry));
+        let mut layers = BTreeMap::<_, Vec<_>>::new();
+        for (name, entry) in named.chain(fallback) {
+            if !entry.layers.is_empty() {
+                layers.entry(entry.layer_names()).or_default().push(name);
+            }
+        }
+        layers
     }
 
     #[track_caller]
@@ -124,31 +145,62 @@ impl<S> Clone for Routes<S> {
     }
 }
 
-impl<S: 'static> Entry<S> {
-    pub(super) fn of(route: Route<S>) -> Self {
-        Self::Unbound(Arc::new(move |state| route.bind(state)))
-    }
-
-    pub(super) fn layer(self, layer: AnyLayer) -> Self {
-        match self {
-            Self::Bound(service) => Self::Bound(layer(service)),
-            Self::Unbound(make) => Self::Unbound(Arc::new(move |state| layer(make(state)))),
+impl<S> Entry<S> {
+    pub(super) fn service(service: RouteService) -> Self {
+        Self {
+            origin: Origin::Bound(service),
+            layers: Vec::new(),
         }
     }
 
-    pub(super) fn bind(&self, state: &S) -> RouteService {
-        match self {
-            Self::Bound(service) => service.clone(),
-            Self::Unbound(make) => make(state),
+    /// What its layers are called, from the outside in.
+    fn layer_names(&self) -> Vec<String> {
+        self.layers.iter().rev().map(|name| name()).collect()
+    }
+}
+
+impl<S: 'static> Entry<S> {
+    pub(super) fn of(route: Route<S>) -> Self {
+        Self {
+            layers: route.layer_names(),
+            origin: Origin::Unbound(Arc::new(move |state| route.bind(state))),
+        }
+    }
+
+    pub(super) fn layer(mut self, layer: AnyLayer) -> Self {
+        self.layers.push(layer.name);
+        self.origin = match self.origin {
+            Origin::Bound(service) => Origin::Bound(layer.around(service)),
+            Origin::Unbound(make) => {
+                Origin::Unbound(Arc::new(move |state| layer.around(make(state))))
+            }
+        };
+        self
+    }
+
+    pub(super) fn with_state<T>(self, state: &S) -> Entry<T> {
+        Entry {
+            origin: Origin::Bound(self.bind(state)),
+            layers: self.layers,
+        }
+    }
+
+    fn bind(&self, state: &S) -> RouteService {
+        match &self.origin {
+            Origin::Bound(service) => service.clone(),
+            Origin::Unbound(make) => make(state),
         }
     }
 }
 
 impl<S> Clone for Entry<S> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Bound(service) => Self::Bound(service.clone()),
-            Self::Unbound(make) => Self::Unbound(make.clone()),
+        Self {
+            origin: match &self.origin {
+                Origin::Bound(service) => Origin::Bound(service.clone()),
+                Origin::Unbound(make) => Origin::Unbound(make.clone()),
+            },
+            layers: self.layers.clone(),
         }
     }
 }

@@ -78,7 +78,8 @@ const LAYERS: Table = &[
     ("spare", &[]),
     ("catch_panic", &["carry", "error", "explain", "method"]),
     ("fault", &["carry", "context", "error", "explain"]),
-    ("drain", &["error", "explain"]),
+    ("decided", &["error"]),
+    ("drain", &["decided", "error", "explain"]),
     (
         "policies",
         &["carry", "context", "error", "explain", "priority"],
@@ -86,11 +87,11 @@ const LAYERS: Table = &[
     ("inherit", &["carry", "explain"]),
     ("log", &["carry", "context", "error", "explain", "method"]),
     ("test", &["error"]),
-    ("gated", &["error"]),
+    ("gated", &["decided", "error"]),
     (
         "admission",
         &[
-            "carry", "context", "error", "explain", "gated", "priority", "timer",
+            "carry", "context", "decided", "error", "explain", "gated", "priority", "timer",
         ],
     ),
     (
@@ -120,7 +121,7 @@ const LAYERS: Table = &[
     (
         "breaker",
         &[
-            "backoff", "carry", "context", "error", "explain", "method", "outcome",
+            "backoff", "carry", "context", "decided", "error", "explain", "method", "outcome",
         ],
     ),
     ("coalesce", &["carry", "error", "explain"]),

@@ -18,7 +18,7 @@ use steeple::{
     test::probe,
 };
 use tokio::time::{Instant, sleep};
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
 use crate::support::{call, request, serve, status_of};
 
@@ -54,6 +54,20 @@ fn by(token: &str) -> Request {
 async fn check_later(mut request: Request) -> Result<Request, Error> {
     sleep(SECOND).await;
     check(&mut request).map(|()| request)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_does_not_hold_what_it_was_ready_with() {
+    let limited = ConcurrencyLimitLayer::new(1).layer(service_fn(who));
+    let mut refused = AuthLayer::new(check).layer(limited.clone());
+    refused.ready().await.unwrap();
+    refused.call(call("Get", "")).await.unwrap_err();
+    let mut later = AsyncAuthLayer::new(check_later).layer(limited.clone());
+    later.ready().await.unwrap();
+    later.call(call("Get", "")).await.unwrap_err();
+    let mut request = call("Get", "");
+    request.extensions_mut().insert(User("ada".to_owned()));
+    limited.oneshot(request).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

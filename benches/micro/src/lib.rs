@@ -5,6 +5,7 @@
 
 mod calls;
 mod codec;
+mod layers;
 mod pick;
 mod wire;
 
@@ -77,6 +78,7 @@ pub fn scenarios() -> Vec<Scenario> {
     pick!(PeakEwma::default(), 100, "pick, peak EWMA of 100");
     pick!(RoundRobin::default(), 3, "pick, round robin of 3");
     pick!(ConsistentHash::default(), 3, "pick, consistent hash of 3");
+    scenarios.extend(layers::scenarios());
     macro_rules! codec {
         ($codec:expr, $name:literal) => {
             let (mut values, encoded) = (Values::new($codec), Encoded::new($codec));

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::gate::{Pass, Ticket};
-use crate::{Error, gated::Gated};
+use crate::{AsError, Error, gated::Gated};
 
 pin_project! {
     /// The answer of an [`Admission`](super::Admission). Dropping it cancels the call, or takes it out of the queue.
@@ -52,7 +52,7 @@ impl<S: Service<R>, R> AdmissionFuture<S, R> {
 impl<S, R> Future for AdmissionFuture<S, R>
 where
     S: Service<R>,
-    S::Error: From<Error>,
+    S::Error: From<Error> + AsError,
 {
     type Output = Result<S::Response, S::Error>;
 

@@ -15,7 +15,7 @@ use super::{
     queue::{Entry, Place, Queue, Verdict, Woken, last_moment},
     stats::Stats,
 };
-use crate::{Error, Execution, Kind, gated, timer::Timer};
+use crate::{AsError, Error, Execution, Kind, decided, gated, timer::Timer};
 
 /// What a gate is made of.
 #[derive(Clone, Debug)]
@@ -178,9 +178,9 @@ impl State {
     }
 }
 
-impl gated::Pass for Pass {
-    fn answered(&mut self) {
-        self.has_answered = true;
+impl decided::Pass for Pass {
+    fn ended<E: AsError>(&mut self, error: Option<&E>) {
+        self.has_answered = error.is_none();
     }
 }
 

@@ -10,14 +10,14 @@
 //! | who is served next | the oldest | the newest: whoever waits for the oldest has nearly given up |
 //! | how many wait | 1024 | a quarter of the limit, at least one |
 //! | how long | until the deadline is near | 5 ms; the last one stays |
-//! | one too many | is refused | is taken, and the oldest is refused |
+//! | one too many | is refused, and so is who would still wait when those 100 ms are over | is taken, and the oldest is refused |
 //!
 //! A higher [`Priority`] goes before all that, and is shed last. Whoever is refused is told so at once, that no
 //! handler has run ([`NotStarted`](crate::Execution::NotStarted)), and so may try elsewhere:
 //!
 //! | refused since | kind | comes back |
 //! |---|---|---|
-//! | too many wait, or it has waited for too long | overflow | after 100 ms |
+//! | too many wait, or it has waited for too long or would | overflow | after 100 ms |
 //! | those before it take longer than it has time | overflow | at once: another server may have time |
 //! | its deadline had passed when it came | timeout | |
 //! | its deadline came near while it waited: 2 ms before, so that the answer is there in time | timeout | |
@@ -66,6 +66,18 @@
 //!
 //! A handler that calls its own server holds a place while it waits for another: with many of those the limit has
 //! to be higher than their number, or all wait for each other until they are shed.
+//!
+//! # How soon a refusal is known
+//!
+//! Who is refused on arrival knows it at once. Under overload a call may be taken, and be refused for newer ones: it has
+//! waited for them, at most for the target. The example `overload` measures it on loopback, with 8 workers of 1 to 2 ms,
+//! calls that come together once in a millisecond, and client and server on the same two cores. At 2, 5 and 10 times what
+//! the workers can do, at least 98 % of that was done, and those that were refused knew it:
+//!
+//! | | half of them | 99 of a hundred |
+//! |---|---|---|
+//! | after they had called | in 0.1 to 0.2 ms | in 1.4, 1.3 and 0.6 ms |
+//! | after they were refused, of that | in 0.02 to 0.05 ms | in 0.1 to 0.2 ms |
 //!
 //! # Handlers that take long
 //!

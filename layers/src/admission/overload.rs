@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// stands: more comes than can be served, and it only makes all wait. Under overload the queue is kept short, so that it
 /// is empty now and then whatever comes; it is over when throughout an interval more calls found a free place than were
 /// shed, or nothing was to be decided for two.
+///
+/// A call that comes meanwhile and would still wait at the end of that interval would be shed then. So it is refused
+/// when it comes, and what it proves is kept: those before it are served in time for the queue to seem short.
 #[derive(Debug)]
 pub(super) struct Overload {
     target: Duration,
@@ -20,9 +23,11 @@ pub(super) struct Overload {
 #[derive(Debug)]
 enum State {
     Calm,
-    /// The longest wait has been above the target for so long.
+    /// The longest wait has been above the target for so long. Whether it will be to the end of the interval, by what has
+    /// come since.
     Slow {
         since: Instant,
+        is_foreseen: bool,
     },
     /// Judged last at this time, by what had become of calls then.
     Overload {
@@ -56,14 +61,39 @@ impl Overload {
         self.target
     }
 
+    /// Whether a call that comes now, and is served after this wait, would be shed before, as the queue will have stood
+    /// for too long.
+    pub(super) fn foresees(&mut self, wait: Duration, now: Instant) -> bool {
+        let passed = |since| now.saturating_duration_since(since);
+        match &mut self.state {
+            // Its own wait would be above the target throughout the interval.
+            State::Calm => wait > self.target.saturating_add(self.interval),
+            State::Slow { since, is_foreseen } => {
+                let left = self.interval.saturating_sub(passed(*since));
+                // A wait within the target is no sign of anything.
+                let is_lost = wait > left.max(self.target);
+                *is_foreseen |= is_lost;
+                is_lost
+            }
+            State::Overload { .. } => false,
+        }
+    }
+
     /// Takes note of the call that has waited longest, if any waits.
     pub(super) fn note(&mut self, oldest: Option<Instant>, tally: Tally, now: Instant) {
         let waited = oldest.map(|oldest| now.saturating_duration_since(oldest));
         let is_slow = waited.is_some_and(|waited| waited > self.target);
         let passed = |since| now.saturating_duration_since(since);
         match self.state {
-            State::Calm if is_slow => self.state = State::Slow { since: now },
-            State::Slow { since } if is_slow && passed(since) >= self.interval => {
+            State::Calm if is_slow => {
+                self.state = State::Slow {
+                    since: now,
+                    is_foreseen: false,
+                };
+            }
+            State::Slow { since, is_foreseen }
+                if is_foreseen && !is_slow || is_slow && passed(since) >= self.interval =>
+            {
                 let judged_at = now;
                 self.state = State::Overload { judged_at, tally };
             }
@@ -136,6 +166,36 @@ mod tests {
         assert!(!house.is_overloaded_after(1, 1, (0, 0)));
         assert!(!house.is_overloaded_after(100, 6, (0, 0)));
         assert!(house.is_overloaded_after(1, 6, (0, 0)));
+    }
+
+    #[test]
+    fn what_would_wait_until_it_is_an_overload_proves_it_beforehand() {
+        let mut house = House::new();
+        let foresees = |house: &mut House, wait: u32| {
+            let House { overload, now, .. } = house;
+            overload.foresees(MS * wait, *now)
+        };
+        assert!(!foresees(&mut house, 105));
+        assert!(foresees(&mut house, 106));
+        assert!(!house.is_overloaded_after(1, 6, (0, 0)));
+        assert!(!foresees(&mut house, 100));
+        assert!(foresees(&mut house, 101));
+        // It is served first what was promised to be.
+        assert!(!house.is_overloaded_after(50, 6, (0, 0)));
+        assert!(!foresees(&mut house, 50));
+        assert!(house.is_overloaded_after(1, 5, (0, 0)));
+        assert!(
+            !foresees(&mut house, 1000),
+            "there is nothing left to foresee"
+        );
+    }
+
+    #[test]
+    fn a_short_wait_is_no_sign_of_an_overload() {
+        let mut house = House::new();
+        assert!(!house.is_overloaded_after(100, 6, (0, 0)));
+        assert!(!house.overload.foresees(5 * MS, house.now));
+        assert!(!house.is_overloaded_after(1, 5, (0, 0)));
     }
 
     #[test]

@@ -161,6 +161,9 @@ impl Queue {
         if until.is_some_and(|until| until.saturating_duration_since(now) <= wait) {
             return Entry::Decided(self.refuse(Verdict::Expired));
         }
+        if self.overload.foresees(wait, now) {
+            return Entry::Decided(self.refuse(Verdict::Shed));
+        }
         if self.waiting >= self.room() && !self.make_room(priority, woken) {
             return Entry::Decided(self.refuse(Verdict::Shed));
         }
@@ -225,6 +228,7 @@ impl Queue {
             return false;
         }
         self.running -= 1;
+        self.pace.rested();
         true
     }
 
@@ -255,8 +259,10 @@ impl Queue {
             self.run();
             self.tell(serial, waiter, Verdict::Admitted, woken);
         }
-        if self.waiting == 0 {
+        if self.running < self.limit {
             self.pace.rested();
+        }
+        if self.waiting == 0 {
             self.overload.note(None, self.tally, now);
         }
     }
@@ -512,10 +518,13 @@ mod tests {
                 .collect()
         }
 
-        /// Normal calls come one after another until so many wait.
+        /// Normal calls come one after another until so many wait, or one is refused.
         fn crowd(&mut self, waiting: usize) {
             while self.waiting.len() < waiting {
-                self.enter(Priority::Normal, None);
+                let verdict = self.enter(Priority::Normal, None);
+                if verdict.is_some_and(|verdict| verdict != Verdict::Admitted) {
+                    return;
+                }
             }
         }
 
@@ -620,17 +629,35 @@ mod tests {
         let mut house = House::new(1, 100);
         house.crowd(11);
         for _ in 0..5 {
-            house.now += 10 * MS;
+            house.now += 5 * MS;
             house.release();
             house.hear();
         }
-        assert_eq!(house.waiting.len(), 6, "one leaves every 10 ms");
+        assert_eq!(house.waiting.len(), 6, "one leaves every 5 ms");
         assert_eq!(
-            house.enter(Priority::Normal, Some(60 * MS)),
+            house.enter(Priority::Normal, Some(30 * MS)),
             Some(Verdict::Expired)
         );
-        assert_eq!(house.enter(Priority::Important, Some(60 * MS)), None);
-        assert_eq!(house.enter(Priority::Normal, Some(90 * MS)), None);
+        assert_eq!(house.enter(Priority::Important, Some(30 * MS)), None);
+        assert_eq!(house.enter(Priority::Normal, Some(45 * MS)), None);
+    }
+
+    #[test]
+    fn whoever_would_be_shed_is_told_so_when_it_comes() {
+        let mut house = House::new(4, 1000);
+        let (mut refused, mut shed) = (0, 0);
+        while !house.queue.stats().is_overloaded {
+            // Three come in the time in which one is served.
+            for _ in 0..3 {
+                let verdict = house.enter(Priority::Normal, None);
+                refused += usize::from(verdict == Some(Verdict::Shed));
+            }
+            house.now += MS;
+            house.release();
+            shed += house.hear().shed.len();
+        }
+        assert!(refused > 100, "{refused}");
+        assert!(shed <= 5, "what came within the target, and not {shed}");
     }
 
     #[test]
@@ -656,13 +683,15 @@ mod tests {
             house.release();
             house.hear();
         }
-        for _ in 0..200 {
+        for _ in 0..500 {
             house.now += MS;
             house.enter(Priority::Normal, Some(50 * MS));
             house.release();
             house.hear();
         }
-        assert_eq!(house.enter(Priority::Normal, Some(50 * MS)), None);
+        for _ in 0..10 {
+            assert_eq!(house.enter(Priority::Normal, Some(50 * MS)), None);
+        }
     }
 
     fn priority() -> impl Strategy<Value = Priority> {

@@ -217,7 +217,7 @@ where
     }
 }
 
-impl<S, P> Explain for Balance<S, P> {
+impl<S: Explain, P> Explain for Balance<S, P> {
     fn explain(&self, out: &mut Explanation) {
         let part = out.part("Balance").role(Role::AlwaysReady);
         part.setting(short_name::<P>());

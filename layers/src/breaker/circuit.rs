@@ -15,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{BreakerPolicy, State, window::Window};
-use crate::{AsError, Error, Kind, Method, outcome::Outcome};
+use crate::{AsError, Error, Kind, Method, decided, outcome::Outcome};
 
 /// What a breaker watches together, and whether it lets calls through. A handle: clones are the same circuit.
 ///
@@ -269,9 +269,8 @@ impl Broken {
     }
 }
 
-impl Pass {
-    /// The call has ended like this.
-    pub(super) fn end<E: AsError>(mut self, error: Option<&E>) {
+impl decided::Pass for Pass {
+    fn ended<E: AsError>(&mut self, error: Option<&E>) {
         self.is_over = true;
         let outcome = Outcome::of(error);
         let is_current = || self.circuit.0.phase.load(Relaxed) == self.phase;

@@ -71,6 +71,7 @@ pub use self::{
 };
 use crate::{
     AsError, Carry, Error, Method,
+    decided::Decided,
     explain::{Explain, Explanation},
 };
 
@@ -177,14 +178,10 @@ where
             Watched::One(circuit) => circuit.enter(),
             Watched::Named(circuits, key) => circuits.of(key(request.cx())).enter(),
         };
-        match entered {
-            Ok(pass) => BreakerFuture::new(self.inner.call(request), pass),
-            Err(error) => {
-                // What it holds for being ready might be what a retry of this call waits for.
-                self.inner = self.inner.clone();
-                BreakerFuture::refused(error)
-            }
-        }
+        BreakerFuture::new(match entered {
+            Ok(pass) => Decided::called(self.inner.call(request), pass),
+            Err(error) => Decided::refused_by(&mut self.inner, error),
+        })
     }
 }
 

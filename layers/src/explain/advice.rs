@@ -38,7 +38,7 @@ impl<'a> Stack<'a> {
         self.is(place, Role::Repeats)?;
         let has_time = |part: &&Part| TIME.iter().any(|role| part.has(*role));
         let inside = self.inside(place).iter().find(has_time)?.name();
-        let is_outside = self.parts[..place].iter().any(|part| has_time(&part));
+        let is_outside = self.outside(place).iter().any(|part| has_time(&part));
         let text = format!(
             "is outside of the only limit of time, {inside}: each attempt has one, and the call as a whole has none"
         );
@@ -55,16 +55,28 @@ impl<'a> Stack<'a> {
 
     fn limits_alone(self, place: usize) -> Option<String> {
         self.is(place, Role::LimitsAlone)?;
+        if self
+            .outside(place)
+            .iter()
+            .any(|part| part.has(Role::Connection))
+        {
+            // On each replica it is meant to be alone.
+            return None;
+        }
         let text = "shares its limit with nobody: every stack that is built, for a connection or a task, has all of it";
         Some(text.to_owned())
     }
 
     fn hedges_one_connection(self, place: usize) -> Option<String> {
         self.is(place, Role::Hedges)?;
-        let inside = self.first_inside(place, Role::OneConnection)?;
-        Some(format!(
-            "is over a single connection, {inside}: a second attempt goes where the first one waits"
-        ))
+        // Inside of several replicas there is a single connection too.
+        let mut inside = self.inside(place).iter();
+        let end = inside.find(|part| part.has(Role::Connection))?;
+        let text = format!(
+            "is over a single connection, {}: a second attempt goes where the first one waits",
+            end.name()
+        );
+        end.has(Role::OneConnection).then_some(text)
     }
 
     fn never_sheds(self, place: usize) -> Option<String> {
@@ -127,6 +139,10 @@ impl<'a> Stack<'a> {
         self.parts[place].has(role).then_some(())
     }
 
+    fn outside(self, place: usize) -> &'a [Part] {
+        &self.parts[..place]
+    }
+
     fn inside(self, place: usize) -> &'a [Part] {
         &self.parts[place + 1..]
     }
@@ -161,6 +177,7 @@ mod tests {
     const ATTEMPT: (&str, &[Role]) = ("Attempt", &[Role::AttemptTime]);
     const SHED: (&str, &[Role]) = ("Shed", &[Role::Sheds]);
     const LIMIT: (&str, &[Role]) = ("Limit", &[Role::Limits]);
+    const RATE: (&str, &[Role]) = ("Rate", &[Role::LimitsAlone]);
     const POLICIES: (&str, &[Role]) = ("Policies", &[Role::Policies]);
     const PLAIN: (&str, &[Role]) = ("Plain", &[]);
     const OTHER: (&str, &[Role]) = ("Other", &[Role::Unknown]);
@@ -186,6 +203,12 @@ mod tests {
         assert_eq!(told(&[SHED, OTHER, CALL, CHANNEL]), none);
         assert_eq!(told(&[CALL, ("Hedge", &[Role::Hedges]), REPLICAS]), none);
         assert_eq!(told(&[ATTEMPT, RETRY, CHANNEL]), none);
+        // On each replica.
+        assert_eq!(told(&[REPLICAS, ATTEMPT, CHANNEL]), none);
+        assert_eq!(
+            told(&[CALL, ("Hedge", &[Role::Hedges]), REPLICAS, RATE, CHANNEL]),
+            none
+        );
         assert_eq!(told(&[CALL, ("Inherit", &[Role::Inherits]), OTHER]), none);
         // On a server answers go the other way.
         assert_eq!(told(&[COMPRESS, TRANSFORM, OTHER]), none);
@@ -204,13 +227,26 @@ mod tests {
                 "Retry is outside of another layer that repeats calls, Again: their attempts multiply",
             ),
             (
-                &[("Rate", &[Role::LimitsAlone]), CALL, CHANNEL],
+                &[RATE, CALL, CHANNEL],
                 "Rate shares its limit with nobody: every stack that is built, for a connection or a task, has all of \
                  it",
             ),
             (
                 &[CALL, ("Hedge", &[Role::Hedges]), PLAIN, CHANNEL],
                 "Hedge is over a single connection, Channel: a second attempt goes where the first one waits",
+            ),
+            (
+                &[CALL, REPLICAS, ("Hedge", &[Role::Hedges]), CHANNEL],
+                "Hedge is over a single connection, Channel: a second attempt goes where the first one waits",
+            ),
+            (
+                &[RETRY, REPLICAS, ATTEMPT, CHANNEL],
+                "Retry is outside of the only limit of time, Attempt: each attempt has one, and the call as a whole \
+                 has none",
+            ),
+            (
+                &[CALL, REPLICAS, SHED, CHANNEL],
+                "Shed never refuses a call: what is inside of it, Channel, is always ready",
             ),
             (
                 &[SHED, CALL, REPLICAS, LIMIT],

@@ -142,6 +142,12 @@ impl fmt::Display for Part {
     }
 }
 
+/// The name of a service's type without its modules and arguments, which as a rule are what is inside of it.
+pub fn name_of<S: ?Sized>() -> String {
+    let name = short_name::<S>();
+    name.split('<').next().unwrap_or_default().to_owned()
+}
+
 /// The name of a type without the modules that it and its arguments are in.
 pub(crate) fn short_name<T: ?Sized>() -> String {
     let mut short = String::new();

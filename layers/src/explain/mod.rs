@@ -36,7 +36,8 @@
 //!
 //! All services of this crate are `Explain`, if what is inside of them is. One from elsewhere is shown by the name of
 //! its type: a layer inside of an [`OpaqueLayer`], the innermost service as an [`Opaque`]. tower's own are known by
-//! name to the warnings. A layer of one's own says what it likes:
+//! name to the warnings. Of [`Replicas`](crate::Replicas) the layers on the first one that is live are told. A layer of
+//! one's own says what it likes:
 //!
 //! ```
 //! use steeple_layers::explain::{Explain, Explanation, Role};
@@ -60,7 +61,7 @@ mod opaque;
 
 pub(crate) use self::explanation::short_name;
 pub use self::{
-    explanation::{Explanation, Part, Role},
+    explanation::{Explanation, Part, Role, name_of},
     opaque::{Opaque, OpaqueLayer},
 };
 

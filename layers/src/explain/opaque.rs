@@ -9,7 +9,7 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Explain, Explanation, Role, short_name};
+use super::{Explain, Explanation, Role, name_of};
 
 /// A layer from elsewhere, shown by the name of its service's type; what is inside of it is told as ever.
 ///
@@ -77,9 +77,7 @@ const KNOWN: &[(&str, Role)] = &[
 
 impl<S> Explain for Opaque<S> {
     fn explain(&self, out: &mut Explanation) {
-        let name = short_name::<S>();
-        // Its arguments are what is inside.
-        let name = name.split('<').next().unwrap_or_default().to_owned();
+        let name = name_of::<S>();
         let is_towers = std::any::type_name::<S>().starts_with("tower::");
         let known = KNOWN.iter().find(|(known, _)| is_towers && *known == name);
         let role = known.map_or(Role::Unknown, |(_, role)| *role);

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::ticket::Ticket;
-use crate::{Error, gated::Gated};
+use crate::{AsError, Error, gated::Gated};
 
 pin_project! {
     /// The answer of a [`RateLimit`](super::RateLimit). Dropping it cancels the call; one that has waited in vain has used
@@ -56,7 +56,7 @@ impl<S: Service<R>, R, K: Hash + Eq + Clone> RateLimitFuture<S, R, K> {
 impl<S, R, K> Future for RateLimitFuture<S, R, K>
 where
     S: Service<R>,
-    S::Error: From<Error>,
+    S::Error: From<Error> + AsError,
     K: Hash + Eq + Clone,
 {
     type Output = Result<S::Response, S::Error>;

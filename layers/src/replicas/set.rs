@@ -243,8 +243,8 @@ impl<S> Clone for Replicas<S> {
     }
 }
 
-/// The end of a client's stack. The layers on each replica are not told.
-impl<S> Explain for Replicas<S> {
+/// Of the layers on each replica those are told that are on the first one; none while no replica is live.
+impl<S: Explain> Explain for Replicas<S> {
     fn explain(&self, out: &mut Explanation) {
         let endpoints = self.endpoints();
         let live = endpoints.iter().filter(|one| one.state() == State::Live);
@@ -260,6 +260,13 @@ impl<S> Explain for Replicas<S> {
         }
         if let Some(zone) = &options.zone {
             part.setting(format_args!("zone {zone} first"));
+        }
+        let snapshot = self.shared().snapshot.load();
+        if let Some(seat) = snapshot.seats.first()
+            && let Some(link) = seat.links.first()
+        {
+            part.setting(format_args!("inside is {}", seat.member.address()));
+            link.service.explain(out);
         }
     }
 }

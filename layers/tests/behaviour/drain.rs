@@ -2,7 +2,7 @@
 
 use steeple_layers::{DrainLayer, Execution, Kind};
 use tokio_test::{assert_pending, assert_ready, task};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
 
 use super::support::{Call, Script, Step, seconds};
 
@@ -46,6 +46,17 @@ async fn a_call_that_is_dropped_has_ended_and_one_that_is_answered_too() {
     assert_pending!(drained.poll());
     drop(dropped);
     assert_ready!(drained.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_does_not_hold_what_it_was_ready_with() {
+    let drain = DrainLayer::new();
+    let limited = ConcurrencyLimitLayer::new(1).layer(Script::default());
+    let mut refused = drain.layer(limited.clone());
+    refused.ready().await.unwrap();
+    drain.drain().await;
+    refused.call(Call::new("Get")).await.unwrap_err();
+    limited.oneshot(Call::new("Get")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ pub struct Auth<S, F> {
 
 impl<S, F> Service<Request<Body>> for Auth<S, F>
 where
-    S: Service<Request<Body>>,
+    S: Service<Request<Body>> + Clone,
     S::Error: From<Error>,
     F: Fn(&mut Request<Body>) -> Result<(), Error>,
 {
@@ -71,9 +71,13 @@ where
             Ok(()) => State::Called {
                 inner: self.inner.call(request),
             },
-            Err(error) => State::Refused {
-                error: Some(refusal(error)),
-            },
+            Err(error) => {
+                // What it holds for being ready might be what another caller waits for.
+                self.inner = self.inner.clone();
+                State::Refused {
+                    error: Some(refusal(error)),
+                }
+            }
         };
         AuthFuture { state }
     }
