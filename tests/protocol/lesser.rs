@@ -163,7 +163,7 @@ impl Decoder for LesserDecoder {
 }
 
 /// What a peer of the native wire says first.
-fn opening() -> Vec<u8> {
+pub(crate) fn opening() -> Vec<u8> {
     let magic = magic(preface::MAX_VERSION, preface::MIN_VERSION);
     [&magic[..], &hello().encode()].concat()
 }

@@ -19,4 +19,6 @@ mod liveness;
 mod one_way;
 mod overload;
 mod pending;
+mod scripted;
 mod streams;
+mod turns;
