@@ -19,6 +19,7 @@ mod liveness;
 mod one_way;
 mod overload;
 mod pending;
+mod roles;
 mod scripted;
 mod streams;
 mod turns;
