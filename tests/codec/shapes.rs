@@ -1,5 +1,10 @@
 //! Every shape of value, there and back.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a point in time is a value like any other here"
+)]
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fmt::Debug,

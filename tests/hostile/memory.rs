@@ -245,7 +245,8 @@ fn messages_of_many_that_are_never_whole_take_no_more_than_the_budget() {
 fn a_server_that_floods_its_client_takes_no_more_than_a_buffer_and_what_is_refused() {
     // Each is an id whose bytes are thrown away until the last has come; of an answer, with what its caller is told.
     const REFUSED: u64 = 65_536;
-    let floods: [(fn(u32) -> Frame, u64); 4] = [
+    type Flood = fn(u32) -> Frame;
+    let floods: [(Flood, u64); 4] = [
         (|n| response(2 * n + 4).body([0; 1000]), 0),
         (
             |n| response(2 * n + 4).of_total(64 << 20).body("x"),
