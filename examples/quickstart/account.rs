@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, iter, process::ExitCode, time::Duration};
 
-use steeple::{Channel, Kind, ServerHandle, Stats};
+use steeple::{Channel, Kind, ServerHandle, Stats, conn::Outcomes};
 
 use crate::verdict::Verdict;
 
@@ -113,25 +113,26 @@ impl Account {
         }
     }
 
-    /// Compares what was expected with what was counted, and says whether all was well.
+    /// Compares what was expected with what both sides have counted, and says whether all was well.
     pub(crate) fn close(mut self) -> ExitCode {
-        let (client, server) = (self.client.stats().calls, self.server.stats().served);
         println!(
             "\n{:<22}{:>12}{:>12}{:>12}",
             "calls", "expected", "client", "server"
         );
-        for outcome in iter::once(Ok(())).chain(Kind::ALL.map(Err)) {
+        let (client, server) = (self.client.stats().calls, self.server.stats().served);
+        let all = rows(|outcome| {
             let expected = self.expected(outcome);
-            let (name, client, server) = match outcome {
-                Ok(()) => ("answered".into(), client.ok(), server.ok()),
-                Err(kind) => (kind.to_string(), client.errors(kind), server.errors(kind)),
-            };
-            if [expected, client, server] != [0; 3] {
-                let [expected, client, server] = [expected, client, server].map(grouped);
-                println!("{name:<22}{expected:>12}{client:>12}{server:>12}");
-            }
-            if client != expected {
-                self.wrong(format!("{client} calls and not {expected} ended so"));
+            [
+                expected,
+                counted(&client, outcome),
+                counted(&server, outcome),
+            ]
+        });
+        for row in all {
+            let [expected, client, server] = row.counts.map(grouped);
+            println!("{:<22}{expected:>12}{client:>12}{server:>12}", row.name());
+            if let Some(text) = row.fault() {
+                self.wrong(text);
             }
         }
         println!("\n{} wrong", self.wrong);
@@ -141,6 +142,48 @@ impl Account {
     fn expected(&self, outcome: Result<(), Kind>) -> u64 {
         let entries = self.expected.iter().filter(|entry| entry.0 == outcome);
         entries.map(|entry| entry.1).sum()
+    }
+}
+
+/// How many calls ended in one way: as was expected, as the client has counted, and as the server has.
+#[derive(Debug, PartialEq)]
+struct Row {
+    outcome: Result<(), Kind>,
+    counts: [u64; 3],
+}
+
+/// A row for each outcome that there was, or should have been.
+fn rows(count: impl Fn(Result<(), Kind>) -> [u64; 3]) -> Vec<Row> {
+    let outcomes = iter::once(Ok(())).chain(Kind::ALL.map(Err));
+    let rows = outcomes.map(|outcome| Row {
+        outcome,
+        counts: count(outcome),
+    });
+    rows.filter(|row| row.counts != [0; 3]).collect()
+}
+
+fn counted(by: &Outcomes, outcome: Result<(), Kind>) -> u64 {
+    match outcome {
+        Ok(()) => by.ok(),
+        Err(kind) => by.errors(kind),
+    }
+}
+
+impl Row {
+    fn name(&self) -> String {
+        self.outcome
+            .map_or_else(|kind| kind.to_string(), |()| "answered".into())
+    }
+
+    /// What is wrong with it: each call has one outcome, the same for both sides.
+    fn fault(&self) -> Option<String> {
+        let [expected, client, server] = self.counts;
+        (client != expected || server != expected).then(|| {
+            let name = self.name();
+            format!(
+                "{name}: {expected} were expected, the client has {client}, the server {server}"
+            )
+        })
     }
 }
 
@@ -155,4 +198,52 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(count: impl Fn(Result<(), Kind>) -> [u64; 3]) -> Vec<String> {
+        rows(count).iter().filter_map(Row::fault).collect()
+    }
+
+    #[test]
+    fn what_both_sides_have_counted_as_expected_is_right() {
+        let count = |outcome| match outcome {
+            Ok(()) => [100; 3],
+            Err(Kind::Timeout) => [7; 3],
+            Err(_) => [0; 3],
+        };
+        assert_eq!(rows(count).len(), 2);
+        assert_eq!(faults(count), [""; 0]);
+    }
+
+    #[test]
+    fn a_count_of_either_side_that_is_not_as_expected_is_wrong() {
+        for counts in [[5, 4, 5], [5, 5, 4], [0, 0, 1], [0, 1, 0], [1, 0, 0]] {
+            let faults = faults(|outcome| match outcome {
+                Err(Kind::Cancelled) => counts,
+                _ => [3; 3],
+            });
+            let [expected, client, server] = counts;
+            let text = format!(
+                "{}: {expected} were expected, the client has {client}, the server {server}",
+                Kind::Cancelled
+            );
+            assert_eq!(faults, [text]);
+        }
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1 000"),
+            (1234567, "1 234 567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }

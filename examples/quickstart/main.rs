@@ -2,7 +2,8 @@
 //! whatever can happen to a call – 100 000 of them pipelined, errors, cancels, deadlines, large bodies, calls
 //! in the other direction, and an orderly end.
 //!
-//! Every answer is checked. The exit status is 0 only if each was right and the writes were few.
+//! Every answer is checked. The exit status is 0 only if each was right, both sides have counted the
+//! same, the writes were few and the whole was over in time.
 //!
 //! ```sh
 //! cargo run --release --example quickstart
@@ -20,6 +21,7 @@ mod verdict;
 use std::{process::ExitCode, time::Duration};
 
 use steeple::{Channel, Client, Connector, Error, Request, Response, Server, layers::TimeoutLayer};
+use tokio::time::timeout;
 use tower::{ServiceBuilder, util::BoxCloneService};
 
 use crate::account::Account;
@@ -27,8 +29,19 @@ use crate::account::Account;
 /// A stack of layers, whatever these are.
 type Stack = BoxCloneService<Request, Response, Error>;
 
+/// How long all of it may take: it is done in seconds, also where it is not optimized.
+const LONGEST: Duration = Duration::from_secs(120);
+
 #[tokio::main]
 async fn main() -> Result<ExitCode, Error> {
+    let Ok(result) = timeout(LONGEST, run()).await else {
+        println!("\nWRONG: it is not over after {LONGEST:?}");
+        return Ok(ExitCode::FAILURE);
+    };
+    result
+}
+
+async fn run() -> Result<ExitCode, Error> {
     // The server: bind, then serve in a task. The handle is what stops and watches it.
     let server = Server::bind("tcp://127.0.0.1:0").await?;
     let handle = server.handle();

@@ -12,7 +12,10 @@ use tower_service::Service;
 use super::{cause::Cause, outbox::check};
 use crate::{
     Body, Error, Execution, Kind, Request, Response,
-    wire::{Decoder, Encoder, Frame, Id, Lane, Out, Reason, Role, Violation, Wire, native::Native},
+    wire::{
+        Capabilities, Decoder, Encoder, Frame, Id, Lane, Out, Reason, Role, Violation, Wire,
+        native::Native,
+    },
 };
 
 /// Serves a stream one request at a time, in the task of its owner: for tools and tests that look on, and for
@@ -47,6 +50,7 @@ pub struct OneByOne<Io, W: Wire = Native> {
     io: Io,
     encoder: W::Encoder,
     decoder: W::Decoder,
+    capabilities: Capabilities,
     input: BytesMut,
     out: Out,
 }
@@ -67,16 +71,17 @@ impl<Io> OneByOne<Io> {
 impl<Io, W: Wire> OneByOne<Io, W> {
     /// The same, by another wire or within other limits.
     pub fn with_wire(io: Io, wire: W) -> Self {
-        let hello = wire.capabilities().hello;
+        let capabilities = wire.capabilities();
         let (mut encoder, decoder) = wire.split(Role::Acceptor);
         let mut out = Out::new(FLATTEN_BELOW);
-        if !hello {
+        if !capabilities.hello {
             encoder.hello(&mut out);
         }
         Self {
             io,
             encoder,
             decoder,
+            capabilities,
             input: BytesMut::new(),
             out,
         }
@@ -119,7 +124,7 @@ where
                     } => {
                         let deadline = remaining.and_then(|left| Instant::now().checked_add(left));
                         request.cx_mut().set_deadline(deadline);
-                        let result = call(service, request).await;
+                        let result = call(service, request, self.capabilities).await;
                         self.answer(id, result).await?;
                         return Ok(true);
                     }
@@ -129,7 +134,7 @@ where
                     }
                     Frame::OneWay(request) => {
                         // Nobody hears what comes of it.
-                        let _ = call(service, request).await;
+                        let _ = call(service, request, self.capabilities).await;
                         return Ok(true);
                     }
                     Frame::Offer => self.encoder.preface(&mut self.out),
@@ -171,7 +176,9 @@ where
         let reason = violation.reason();
         let cause = Cause::violation(violation);
         let text = cause.to_string();
-        self.encoder.go_away(reason, &text, &mut self.out);
+        if self.capabilities.drain {
+            self.encoder.go_away(reason, &text, &mut self.out);
+        }
         match self.write().await {
             Ok(()) => cause.error(true),
             Err(error) => error,
@@ -220,7 +227,11 @@ where
 }
 
 /// What the service answers within the deadline, in the encoding that was asked for.
-async fn call<S>(service: &mut S, request: Request<Body>) -> Result<Response<Body>, Error>
+async fn call<S>(
+    service: &mut S,
+    request: Request<Body>,
+    carried: Capabilities,
+) -> Result<Response<Body>, Error>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
     S::Error: Into<Error>,
@@ -235,7 +246,7 @@ where
     let handler = service.call(request);
     let answer = async { handler.await.map_err(Into::into) };
     let response = within(deadline, Execution::MaybeExecuted, answer).await?;
-    check(response.body(), encoding)?;
+    check(&response, encoding, carried)?;
     Ok(response)
 }
 

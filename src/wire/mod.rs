@@ -51,7 +51,7 @@ pub trait Wire: Send + 'static {
 }
 
 /// What a wire can carry. A call that needs more degrades: a deadline is then kept on this side only, a
-/// cancelled call runs to its end over there, metadata is refused.
+/// cancelled call runs to its end over there, metadata is refused. What an [`Encoder`] has for the rest is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -67,9 +67,11 @@ pub struct Capabilities {
     pub duplex: bool,
     /// Each side opens its direction with a [`Frame::Hello`]. Without one a connection is open at once.
     pub hello: bool,
-    /// A side that stops can say so, and is told when the other has read it.
+    /// A side that stops can say so, and is told when the other has read it. Without it a side that drains ends
+    /// when nothing of it is under way, and one that gives up closes the stream without a word.
     pub drain: bool,
-    /// Liveness can be asked for.
+    /// Liveness can be asked for. Without it a silent peer is found by other limits, if any, and a long body goes out
+    /// as fast as the stream takes it.
     pub ping: bool,
 }
 

@@ -1,11 +1,16 @@
 //! Every shape of value, there and back.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a point in time is a value like any other here"
+)]
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fmt::Debug,
     net::IpAddr,
     num::NonZeroU16,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -88,7 +93,10 @@ shapes! {
         Tree::Leaf, Tree::Leaf.around().around(), List::leaf().around().around(),
         Node::leaf().around(), Dir::leaf().around(),
     ]
-    times_come_back: [Duration::new(u64::MAX, 999_999_999), Stamp { micros: -1 }]
+    times_come_back: [
+        Duration::ZERO, Duration::new(u64::MAX, 999_999_999), Stamp { micros: -1 },
+        SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789),
+    ]
     custom_encodings_come_back: [Celsius(21.5), vec![Celsius(-1.0)]]
     addresses_come_back_as_text_or_as_numbers: ["127.0.0.1".parse::<IpAddr>().unwrap(), "::1".parse::<IpAddr>().unwrap()]
 }

@@ -7,4 +7,5 @@ mod client;
 mod floods;
 mod garbage;
 mod hoards;
+mod memory;
 mod town;

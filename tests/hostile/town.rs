@@ -16,7 +16,7 @@ use tower::{Service, ServiceExt};
 use crate::support::{Probe, RawPeer, call, settle, soon};
 
 /// All bytes of unfinished messages that the server holds.
-const BUDGET: usize = 8 * 1024 * 1024;
+pub(crate) const BUDGET: usize = 8 * 1024 * 1024;
 
 /// Bytes of unfinished messages that it holds for one connection.
 pub(crate) const MAX_ASSEMBLY: usize = 1024 * 1024;

@@ -319,3 +319,34 @@ async fn an_idle_connection_gives_its_memory_back_and_works_on() {
     server.send(response(id)).await;
     soon(answer).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_drips_is_never_silent_and_is_let_go_for_its_frame() {
+    let options = Options::new()
+        .read_idle(5 * SECOND)
+        .frame_timeout(20 * SECOND)
+        .keepalive(None);
+    let (mut client, server) = serve(options.clone(), echo());
+    let (mut other, other_server) = serve(options, echo());
+    client.shake_hands().await;
+    other.shake_hands().await;
+    let begun = Instant::now();
+    let bytes = request(2, "echo").body([0; 1000]).encode();
+    let mut dripped = 0;
+    for byte in bytes {
+        if !client.try_write(&[byte]).await || server.is_closed() {
+            break;
+        }
+        dripped += 1;
+        // Another on the same thread does not notice.
+        other.send(request(2 * dripped, "echo").body("x")).await;
+        other.expect(response(2 * dripped).body("x")).await;
+        sleep(SECOND).await;
+    }
+    assert!(begun.elapsed() <= 22 * SECOND, "{:?}", begun.elapsed());
+    assert!(dripped > 5, "silence is not what it was let go for");
+    let text = client.expect_goaway(reason::TIMEOUT).await;
+    assert!(text.contains("frame_timeout"), "{text}");
+    client.expect_eof().await;
+    assert!(!other_server.is_closed());
+}

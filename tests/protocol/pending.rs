@@ -10,7 +10,7 @@ use steeple::{
 use tokio_test::{assert_pending, task};
 use tower::{Service, ServiceExt};
 
-use crate::support::{call, dial, hello, magic, response, soon};
+use crate::support::{Probe, call, dial, hello, magic, request, response, serve, soon};
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_out_than_max_calls_and_the_rest_follow_in_order() {
@@ -199,6 +199,25 @@ async fn a_flush_delay_merges_what_comes_within_it() {
         assert_eq!(server.expect_request("echo").await.body, [n]);
     }
     assert_eq!(channel.stats().write_calls, before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_delay_of_a_server_merges_its_answers() {
+    let options = Options::new().flush_delay(Duration::from_millis(5));
+    let (mut client, server) = serve(options, Probe::default().service());
+    client.shake_hands().await;
+    let before = server.stats().write_calls;
+    // One is answered at once, the others by tasks of their own, a millisecond after each other.
+    client
+        .send_all((0..4).map(|n| request(2 * n + 2, "sleep").body(n.to_string())))
+        .await;
+    tokio::time::sleep(Duration::from_millis(4)).await;
+    assert_eq!(server.stats().served.ok(), 4);
+    assert_eq!(server.stats().write_calls, before);
+    for _ in 0..4 {
+        assert_eq!(client.message().await.kind, kind::RESPONSE);
+    }
+    assert_eq!(server.stats().write_calls, before + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use steeple::{Execution, Kind, Stats};
 use tokio::time::sleep;
 
 use super::{
+    census,
     climate::Climate,
     ledger::{End, Ledger, Record, Side},
     plan::Act,
@@ -49,6 +50,7 @@ pub(crate) fn records(ledger: &Ledger) {
         assert_eq!(inner.mangled, 0, "requests are not what was sent");
     }
     for record in inner.records.values() {
+        census::saw_end(record);
         // Of what was changed on its way nothing is sure but that it ended.
         if record.suspect {
             continue;

@@ -5,6 +5,7 @@
 //! `STEEPLE_SEEDS=100000` runs as many worlds as that; `STEEPLE_SEED=7` runs one and tells what happens in it.
 
 mod caller;
+mod census;
 mod check;
 mod climate;
 mod gate;
@@ -75,8 +76,13 @@ fn worlds(half: u64) {
         alarm.send(*seed).unwrap();
         catch_unwind(|| run(*seed)).is_err()
     };
+    census::begin();
     let failed: Vec<_> = (half..worlds).step_by(2).filter(fails).collect();
     assert!(failed.is_empty(), "worlds {failed:?} failed");
+    // Fewer may well lack something.
+    if worlds >= WORLDS {
+        census::assert_complete();
+    }
 }
 
 /// Is told which world begins, and ends the process if none does for long: in a world that is busy for ever,

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::{
     caller::SUSPECT,
+    census,
     climate::{Climate, one_in},
     ledger::Ledger,
 };
@@ -53,10 +54,12 @@ impl Weather {
                 Climate::Corrupt if self.client == SUSPECT => {
                     let bytes = self.rng.u64(0..3000);
                     self.tell(format_args!("corrupts byte {bytes}"));
+                    census::saw("corrupt");
                     link.corrupt_after(bytes);
                 }
                 _ if one_in(&mut self.rng, 4) => {
                     self.tell(format_args!("is cut"));
+                    census::saw("cut");
                     link.partition();
                     self.pause(LONG).await;
                     self.tell(format_args!("is whole"));
@@ -75,26 +78,34 @@ impl Weather {
         let fine = self.ledger.setting.fine;
         let rng = &mut self.rng;
         let time = |rng: &mut Rng| Duration::from_micros(rng.u64(0..20_000));
-        match rng.u8(0..6) {
-            0 => link.latency(time(rng)),
-            1 => link.jitter(time(rng)),
-            2 => link.bandwidth(rng.usize(4_000..100_000), Duration::from_millis(1)),
-            3 if fine => link.torn(),
-            3 | 4 => link.capacity(rng.usize(if fine { 20..500 } else { 2000..100_000 })),
-            _ => link.clear(),
+        let (what, _) = match rng.u8(0..6) {
+            0 => ("latency", link.latency(time(rng))),
+            1 => ("jitter", link.jitter(time(rng))),
+            2 => {
+                let bytes = rng.usize(4_000..100_000);
+                ("bandwidth", link.bandwidth(bytes, Duration::from_millis(1)))
+            }
+            3 if fine => ("torn", link.torn()),
+            3 | 4 => {
+                let range = if fine { 20..500 } else { 2000..100_000 };
+                ("capacity", link.capacity(rng.usize(range)))
+            }
+            _ => ("clear", link.clear()),
         };
+        census::saw(what);
         self.tell(format_args!("is now {link:?}"));
     }
 
     /// Something that does.
     fn storm(&mut self, link: &Link) {
-        match self.rng.u8(0..6) {
-            0 => link.kill(),
-            1 | 2 => link.kill_after(self.rng.u64(0..20_000)),
-            3 => link.swallow(),
-            4 => link.partition(),
-            _ => link.refuse(),
+        let (what, _) = match self.rng.u8(0..6) {
+            0 => ("kill", link.kill()),
+            1 | 2 => ("kill after", link.kill_after(self.rng.u64(0..20_000))),
+            3 => ("swallow", link.swallow()),
+            4 => ("partition", link.partition()),
+            _ => ("refuse", link.refuse()),
         };
+        census::saw(what);
         self.tell(format_args!("storms: {link:?}"));
     }
 

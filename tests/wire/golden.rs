@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use steeple::{
     Body, BodyCompression, Encoding, Error, Execution, Kind, Request, Response,
     wire::{
@@ -12,25 +12,48 @@ use steeple::{
     },
 };
 
-use crate::support::{call, call_back, json};
+use crate::{
+    specification::example,
+    support::{call, call_back, drain, json, show},
+};
 
 fn encoder(limits: Limits) -> NativeEncoder {
     Native::new(limits).send_causes(true).split(Role::Dialer).0
 }
 
-/// What `write` writes, as lines of hex: a line for each line of `expected`.
+/// What `write` writes, as lines of hex: a line for each line of `expected`. Gives what the other side reads of it.
 #[track_caller]
-fn assert_bytes(expected: &str, write: impl FnOnce(&mut NativeEncoder, &mut Out)) {
+fn assert_bytes(expected: &str, write: impl FnOnce(&mut NativeEncoder, &mut Out)) -> Vec<String> {
     let mut out = Out::new(usize::MAX);
     write(&mut encoder(Limits::default()), &mut out);
-    let written = hex(&out.copy_to_bytes(out.len()));
+    let written = out.copy_to_bytes(out.len());
     let expected: String = expected
         .lines()
         .map(|line| line.split('|').next().unwrap_or_default())
         .flat_map(str::chars)
         .filter(|c| !c.is_whitespace())
         .collect();
-    assert_eq!(written, expected);
+    assert_eq!(hex(&written), expected);
+    read(Role::Acceptor, &opened(&written))
+}
+
+/// What the side with this role reads.
+fn read(role: Role, bytes: &[u8]) -> Vec<String> {
+    let mut decoder = Native::default().split(role).1;
+    let mut input = BytesMut::from(bytes);
+    let frames = drain(&mut decoder, &mut input).unwrap();
+    assert!(input.is_empty());
+    let frames = frames.iter().map(show);
+    frames.filter(|it| !it.starts_with("Hello")).collect()
+}
+
+/// Behind a preface and HELLO, unless that is in it.
+fn opened(bytes: &[u8]) -> Vec<u8> {
+    let opening = &example()[0][..24];
+    match bytes.starts_with(&opening[..8]) {
+        true => bytes.to_vec(),
+        false => [opening, bytes].concat(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -62,7 +85,7 @@ fn hello_is_the_preface_and_the_limits() {
 
 #[test]
 fn the_first_request_of_a_method_binds_it_and_the_next_is_a_header_and_a_body() {
-    assert_bytes(
+    let read = assert_bytes(
         "0a000000 0c 00 0100 00000000 00000000 | BIND 1
          04 4563686f 0100 0100 02              | Echo, encoding: JSON
          02000000 02 00 0100 06000000 00000000 | REQUEST 3 of the dialling side
@@ -78,11 +101,18 @@ fn the_first_request_of_a_method_binds_it_and_the_next_is_a_header_and_a_body() 
             encoder.request(call(4), &raw, left, out).unwrap();
         },
     );
+    assert_eq!(
+        read,
+        [
+            r#"request Dialer#3 None [52, 50] Encoding(2) "Echo" Encoding(2) 0 Metadata(None)"#,
+            r#"request Dialer#4 Some(1ms) [65, 66] Encoding(0) "Echo" Encoding(2) 0 Metadata(None)"#,
+        ]
+    );
 }
 
 #[test]
 fn metadata_stands_before_the_body() {
-    assert_bytes(
+    let read = assert_bytes(
         "05000000 0c 00 0100 00000000 00000000 | BIND 1
          04 4563686f                           | Echo, raw
          20000000 02 04 0100 02000000 ffffffff | REQUEST, META, the deadline in it
@@ -99,11 +129,18 @@ fn metadata_stands_before_the_body() {
             encoder.request(call(1), &request, left, out).unwrap();
         },
     );
+    assert_eq!(
+        read,
+        [concat!(
+            r#"request Dialer#1 Some(7200s) [65, 66] Encoding(0) "Echo" Encoding(0) 2 "#,
+            r#"Metadata(Some([("key", b"\x01\x02\x03")]))"#
+        )]
+    );
 }
 
 #[test]
 fn a_one_way_message_has_no_id() {
-    assert_bytes(
+    let read = assert_bytes(
         "01000000 0c 00 0100 00000000 00000000
          00                                    | the empty name
          01000000 04 00 0100 00000000 00000000
@@ -113,11 +150,15 @@ fn a_one_way_message_has_no_id() {
             encoder.one_way(None, &request, out).unwrap();
         },
     );
+    assert_eq!(
+        read,
+        [r#"one way [65] Encoding(0) "" Encoding(0) 0 Metadata(None)"#]
+    );
 }
 
 #[test]
 fn answers_carry_a_status() {
-    assert_bytes(
+    let read = assert_bytes(
         "02000000 03 00 0000 07000000 00000000 | OK, to request 3 of the accepting side
          3432
          00000000 03 10 0000 07000000 00000000 | OK, RAW
@@ -149,11 +190,32 @@ fn answers_carry_a_status() {
             answer(Err(&Error::application(7, "no").with_details(raw, *b"AB")));
         },
     );
+    assert_eq!(
+        read,
+        [
+            "answer Acceptor#3 [52, 50] Encoding(255) Metadata(None)",
+            "answer Acceptor#3 [] Encoding(0) Metadata(None)",
+            concat!(
+                "Response { id: Acceptor#3, result: Err(Error { kind: Unimplemented, origin: Remote, ",
+                r#"execution: NotStarted, message: "no me" }) }"#
+            ),
+            concat!(
+                "Response { id: Acceptor#3, result: Err(Error { kind: Internal, origin: Remote, ",
+                r#"execution: Executed, message: "bugged", retry_after: 10ms, "#,
+                r#"source: RemoteCause { text: "disk", source: None } }) }"#
+            ),
+            concat!(
+                "Response { id: Acceptor#3, result: Err(Error { kind: Application, origin: Remote, ",
+                r#"execution: Executed, message: "no", application: Application { code: 7, "#,
+                "details: Some(Details { encoding: 0, bytes: [65, 66] }) } }) }"
+            ),
+        ]
+    );
 }
 
 #[test]
 fn control_frames_are_headers() {
-    assert_bytes(
+    let read = assert_bytes(
         "00000000 06 00 0100 06000000 00000000 | CANCEL, dropped
          00000000 08 00 0000 00000000 04030201 | PING
          00000000 09 00 0000 00000000 04030201 | PONG",
@@ -163,11 +225,19 @@ fn control_frames_are_headers() {
             encoder.pong(0x0102_0304, out);
         },
     );
+    assert_eq!(
+        read,
+        [
+            "Cancel { id: Dialer#3, reason: Dropped }",
+            "Ping(16909060)",
+            "Pong(16909060)",
+        ]
+    );
 }
 
 #[test]
 fn a_refusal_opens_the_direction_and_the_opening_is_written_once() {
-    assert_bytes(
+    let read = assert_bytes(
         "9e7374f00d0a0101
          02000000 0a 00 0a00 00000000 00000000 | GOAWAY, refused
          6e6f
@@ -176,6 +246,13 @@ fn a_refusal_opens_the_direction_and_the_opening_is_written_once() {
             encoder.go_away(Reason::Refused, "no", out);
             encoder.go_away(Reason::Ack, "", out);
         },
+    );
+    assert_eq!(
+        read,
+        [
+            r#"GoAway { reason: Refused, text: "no" }"#,
+            r#"GoAway { reason: Ack, text: "" }"#,
+        ]
     );
 }
 
@@ -223,5 +300,30 @@ fn where_no_number_is_left_the_name_travels_each_time() {
         ]
         .concat()
         .replace(' ', "")
+    );
+}
+
+#[test]
+fn the_call_of_the_specification_is_written_and_read() {
+    let [asked, answered] = example();
+    let mut out = Out::new(usize::MAX);
+    let left = Some(Duration::from_secs(1));
+    encoder(Limits::default())
+        .request(call(1), &json("Echo", "42"), left, &mut out)
+        .unwrap();
+    assert_eq!(hex(&out.copy_to_bytes(out.len())), hex(&asked[24..]));
+    assert_eq!(
+        read(Role::Acceptor, &asked),
+        [r#"request Dialer#1 Some(1s) [52, 50] Encoding(2) "Echo" Encoding(2) 0 Metadata(None)"#]
+    );
+
+    let mut out = Out::new(usize::MAX);
+    let response = Response::new(Body::encoded("42".into(), encoding::JSON));
+    let mut encoder = Native::default().split(Role::Acceptor).0;
+    encoder.response(call(1), Ok(&response), &mut out).unwrap();
+    assert_eq!(hex(&out.copy_to_bytes(out.len())), hex(&answered[24..]));
+    assert_eq!(
+        read(Role::Dialer, &answered),
+        ["answer Dialer#1 [52, 50] Encoding(255) Metadata(None)"]
     );
 }

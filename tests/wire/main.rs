@@ -7,4 +7,6 @@ mod golden;
 mod hostile;
 mod methods;
 mod properties;
+#[path = "../support/specification.rs"]
+mod specification;
 mod support;

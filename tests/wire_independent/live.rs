@@ -12,10 +12,12 @@ use steeple::{
     transport::mem::MemStream,
     wire::{Role, native::Native},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{Service, service_fn};
 
 use crate::{
     reader::read,
+    specification::example,
     tapped::{Tap, Tapped},
 };
 
@@ -142,4 +144,24 @@ async fn all_that_two_ends_say_is_understood_and_every_call_is_answered_once() {
             assert!(count(&server, part) > 0, "{part:?} in {server:#?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_example_of_the_specification_is_what_a_server_says() {
+    let [asked, answered] = example();
+    let (near, mut far) = MemStream::pair(1024);
+    let (_, server) = Builder::new(Role::Acceptor).build(
+        near,
+        service_fn(async |request: Request| Ok::<_, Error>(Response::new(request.into_body()))),
+    );
+    tokio::spawn(server);
+    far.write_all(&asked).await.unwrap();
+    far.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    far.read_to_end(&mut said).await.unwrap();
+    // But for what its HELLO tells of its limits.
+    let hello = u32::from_le_bytes(said[8..12].try_into().unwrap()) as usize;
+    said.drain(24..24 + hello);
+    said[8..12].fill(0);
+    assert_eq!(said, answered);
 }

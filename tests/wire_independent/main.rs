@@ -2,8 +2,11 @@
 //! `steeple::wire::native` and nothing else, reads what the encoder writes and what two ends of a connection say
 //! to each other. It knows numbers, not names.
 
+mod cursor;
 mod live;
 mod reader;
+#[path = "../support/specification.rs"]
+mod specification;
 #[path = "../support/tapped.rs"]
 mod tapped;
 
@@ -18,7 +21,7 @@ use steeple::{
     },
 };
 
-use self::reader::read;
+use self::{reader::read, specification::example};
 
 /// What the accepting side says, in which `write` writes after HELLO.
 fn said(write: impl FnOnce(&mut dyn Encoder, &mut Out)) -> Vec<String> {
@@ -134,6 +137,38 @@ fn long_messages_that_take_turns_are_understood() {
         r#"call 7 within 0 to "Long" in 0: 70000 bytes"#,
     ];
     assert_eq!(said, expected);
+}
+
+#[test]
+fn a_long_error_is_understood() {
+    let said = said(|encoder, out| {
+        let details = vec![0; 100_000];
+        let error = Error::application(5, "no").with_details(encoding::JSON.number(), details);
+        encoder.response(theirs(1), Err(&error), out).unwrap();
+    });
+    assert_eq!(said, [r#"answer 2 status 261: "no" 100000 bytes"#]);
+}
+
+#[test]
+fn a_body_whose_length_is_not_told_is_understood() {
+    let mut stream = example()[0][..24].to_vec();
+    let mut frame = |kind, flags, payload: &[u8]| {
+        stream.extend([payload.len() as u8, 0, 0, 0, kind, flags, 0, 0]);
+        stream.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+        stream.extend(payload);
+    };
+    frame(2, 0x01, b"\xff\xff\xff\xff\xff\xff\xff\xff4");
+    frame(5, 0, b"2");
+    frame(5, 0x20, b"");
+    let expected = [r#"call 2 within 0 to "" in 0: 42"#];
+    assert_eq!(read(&stream), expected);
+}
+
+#[test]
+fn the_example_of_the_specification_is_understood() {
+    let [asked, answered] = example().map(|bytes| read(&bytes));
+    assert_eq!(asked, [r#"call 2 within 1000000 to "Echo" in 2: 42"#]);
+    assert_eq!(answered, ["answer 2 status 0: 42"]);
 }
 
 #[test]

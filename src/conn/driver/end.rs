@@ -221,7 +221,9 @@ where
         let text = cause.to_string();
         let orderly = tell.is_none() && cause.is_orderly();
         outbox.close(cause, &self.writing, usable, &mut self.leavings);
-        if let Some(reason) = tell {
+        if let Some(reason) = tell
+            && self.settings.can_drain
+        {
             outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
         }
         outbox.stats_mut().handling = 0;

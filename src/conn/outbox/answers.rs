@@ -5,11 +5,12 @@ use std::task::Waker;
 use super::{
     super::{job::Reply, leavings::Leavings},
     Outbox, Phase,
+    calls::NO_METADATA,
 };
 use crate::{
     Body, Encoding, Error, Execution, Kind, Response,
     wire::{
-        Id, Lane, Reason,
+        Capabilities, Id, Lane, Reason,
         numbers::{encoding::name, limit::MAX_REFLEX_BYTES},
     },
 };
@@ -27,7 +28,7 @@ impl Outbox {
         let before = self.out.len();
         let mismatch = result
             .ok()
-            .and_then(|response| check(response.body(), encoding).err());
+            .and_then(|response| check(response, encoding, self.capabilities).err());
         let result = mismatch.as_ref().map_or(result, Err);
         match (self.encoder.response(id, result, &mut self.out), result) {
             (Err(error), _) => {
@@ -135,9 +136,16 @@ fn len(result: Result<&Response<Body>, &Error>) -> usize {
     }
 }
 
-/// Checks that an answer is in the encoding that was asked for.
-pub(in super::super) fn check(body: &Body, asked: Encoding) -> Result<(), Error> {
-    let given = body.encoding();
+/// Checks that an answer is in the encoding that was asked for, and has nothing that the wire cannot carry.
+pub(in super::super) fn check(
+    response: &Response<Body>,
+    asked: Encoding,
+    carried: Capabilities,
+) -> Result<(), Error> {
+    if !carried.metadata && !response.metadata().is_empty() {
+        return Err(Error::new(Kind::Invalid, NO_METADATA).executed());
+    }
+    let given = response.body().encoding();
     if given.is_raw() || given == asked {
         return Ok(());
     }

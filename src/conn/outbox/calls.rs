@@ -21,6 +21,9 @@ use crate::{
     wire::{Reason, Role},
 };
 
+/// What is said of metadata where the wire cannot carry it.
+pub(super) const NO_METADATA: &str = "this wire carries no metadata";
+
 /// How many ended calls may stay in the queue of pending ones, beside as many as wait.
 const STALE_PENDING: usize = 64;
 
@@ -51,7 +54,10 @@ impl Outbox {
         let remaining = remaining(request, now);
         let id = self.calls.next_id();
         let at = self.out.flat_len();
-        match self.encoder.request(id, request, remaining, &mut self.out) {
+        let encoded = self
+            .check_carried(request)
+            .and_then(|()| self.encoder.request(id, request, remaining, &mut self.out));
+        match encoded {
             Ok(lane) => {
                 self.stats.count_body(request.body());
                 let place = self.place(lane, at);
@@ -177,7 +183,10 @@ impl Outbox {
             }
             let id = self.calls.id(key);
             let at = self.out.flat_len();
-            match self.encoder.request(id, request, remaining, &mut self.out) {
+            let encoded = self
+                .check_carried(request)
+                .and_then(|()| self.encoder.request(id, request, remaining, &mut self.out));
+            match encoded {
                 Ok(lane) => {
                     let place = self.place(lane, at);
                     self.calls.promote(key, place, leavings);
@@ -294,7 +303,7 @@ impl Outbox {
     /// Refuses what this wire cannot carry.
     fn check_carried(&self, request: &Request<Body>) -> Result<(), Error> {
         if !self.capabilities.metadata && !request.metadata().is_empty() {
-            return Err(Error::new(Kind::Invalid, "this wire carries no metadata"));
+            return Err(Error::new(Kind::Invalid, NO_METADATA));
         }
         if !self.capabilities.duplex && self.calls.role() == Role::Acceptor {
             let text = "on this wire only the side that dialled calls";

@@ -41,7 +41,8 @@ pub(super) struct Assembly {
 /// A message that has begun.
 #[derive(Debug)]
 enum Partial {
-    Open(Open),
+    /// Boxed: it is ten times as large as the other, of which there may be many more.
+    Open(Box<Open>),
     /// Its pieces are thrown away. For an answer: what its caller is told when the last has come, since the
     /// caller's id is not free before.
     Discarding(Option<Error>),
@@ -134,7 +135,7 @@ impl Assembly {
             body: total.map_or_else(Vec::new, |total| self.spare.take(total)),
             paid: 0,
         };
-        self.partials.insert(id, Partial::Open(open));
+        self.partials.insert(id, Partial::Open(Box::new(open)));
         self.add(id, first, cost)
     }
 

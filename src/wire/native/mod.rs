@@ -302,6 +302,29 @@
 //!
 //! And these are cut by who writes them: the text of an error at 4096, a cause at 1024 and after 8 of them, the
 //! text of a GOAWAY at 1024, an agent at 255.
+//!
+//! # A call, byte by byte
+//!
+//! The whole conversation of a side that dials and calls `Echo` with the JSON `42` …
+//!
+//! ```text
+//! 9e7374f00d0a 01 01                     preface: versions 1 to 1
+//! 00000000 01 00 0000 00000000 00000000  HELLO: the floor will do
+//! 0a000000 0c 00 0100 00000000 00000000  BIND 1
+//! 04 4563686f                            a name of 4 bytes: Echo
+//! 0100 0100 02                           TLV 1: the encoding, JSON
+//! 02000000 02 00 0100 02000000 40420f00  REQUEST 2 of method 1; 1 000 000 µs are left
+//! 3432                                   42
+//! ```
+//!
+//! … and of the one that answers `42`:
+//!
+//! ```text
+//! 9e7374f00d0a 01 01                     preface
+//! 00000000 01 00 0000 00000000 00000000  HELLO
+//! 02000000 03 00 0000 02000000 00000000  RESPONSE 2: a success
+//! 3432                                   42
+//! ```
 
 mod assembly;
 mod bindings;
