@@ -81,6 +81,7 @@ mod outcome;
 mod priority;
 mod spare;
 mod timer;
+mod tried;
 
 pub use self::{
     admission::AdmissionLayer,

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     Backoff, BoxError, Error, Kind, Lifecycle,
     resolve::{Resolution, Resolver, Target, Version},
+    tried::Marks,
 };
 
 /// What resolves and starts.
@@ -140,10 +141,12 @@ where
                     std::mem::replace(listed, place.is_some()) != place.is_some()
                 });
             }
+            let members = table.entries.iter().map(|entry| &entry.member);
+            let mut marks = Marks::beside(members.map(|member| member.stats().mark));
             let fresh = listed.into_iter().zip(known).filter(|(_, known)| !known);
             fresh
                 .map(|((address, target), _)| {
-                    let stats = Arc::new(Stats::new(&self.shared.options));
+                    let stats = Arc::new(Stats::new(&self.shared.options, marks.take()));
                     let member = Member::with(address, target.attributes().clone(), stats);
                     let (sender, listed) = watch::channel(true);
                     table.entries.push(Entry::new(member.clone(), sender));

@@ -16,13 +16,15 @@ use super::{
     options::Options,
     snapshot::Link,
 };
-use crate::{moment::Moment, outcome::Outcome};
+use crate::{moment::Moment, outcome::Outcome, tried::Tried};
 
 /// Shared by all that call an endpoint and by its task; it outlives connections.
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) gate: Gate,
     pub(super) latency: Latency,
+    /// By which a call knows the endpoint again.
+    pub(super) mark: Tried,
     /// Pending calls by connection, where there is more than one.
     links: Box<[AtomicUsize]>,
     turn: AtomicUsize,
@@ -59,13 +61,14 @@ const PASSED: u8 = 1;
 const FAILED: u8 = 2;
 
 impl Stats {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, mark: Tried) -> Self {
         let now = Moment::now().word();
         // The gate counts them all.
         let counted = Some(options.connections).filter(|&count| count > 1);
         Self {
             gate: Gate::default(),
             latency: Latency::new(options.latency_memory),
+            mark,
             links: (0..counted.unwrap_or_default())
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
@@ -182,6 +185,11 @@ impl Stats {
 
 impl Ticket {
     #[inline]
+    pub(super) fn mark(&self) -> Tried {
+        self.stats.mark
+    }
+
+    #[inline]
     pub(super) fn finish(mut self, outcome: Outcome) {
         let stats = &self.stats;
         match outcome {
@@ -250,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_a_replica_alone_one_call_in_a_millisecond_is_timed_and_every_failure() {
-        let stats = Arc::new(Stats::new(&Options::default()));
+        let stats = Arc::new(Stats::new(&Options::default(), Tried::one(0)));
         let enter = |is_alone| stats.enter(0, Moment::now(), is_alone).unwrap();
         let estimate = || stats.latency.estimate(Moment::now().millis());
         advance(1000 * MS).await;
