@@ -74,6 +74,7 @@
 //! | pings, health checks, idle timeout, slow start, zone | none | [`Builder`] |
 
 mod builder;
+mod caught;
 mod changes;
 mod check;
 mod control;

@@ -62,7 +62,7 @@ pub trait Resolver<T>: Send + Sync + 'static {
     /// The endpoints now, or once they are newer than `after`. To be dropped without harm.
     ///
     /// # Errors
-    /// Whatever is in the way; whoever asks tries again after a while.
+    /// Whatever is in the way; whoever asks tries again after a while. A set takes a panic for an error too.
     fn resolve(
         &self,
         after: Option<&Version>,

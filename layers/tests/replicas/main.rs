@@ -8,6 +8,7 @@ mod checks;
 mod churn;
 mod health;
 mod lifecycle;
+mod panics;
 mod pickers;
 mod resolvers;
 mod resolving;
