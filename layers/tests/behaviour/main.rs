@@ -16,5 +16,7 @@ mod log;
 mod policies;
 mod rate_limit;
 mod retry;
+#[path = "../support/sources.rs"]
+mod sources;
 mod support;
 mod timeout;
