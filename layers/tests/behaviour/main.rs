@@ -12,6 +12,8 @@ mod fault;
 mod hedge;
 mod http;
 mod inherit;
+#[path = "../support/lines.rs"]
+mod lines;
 mod log;
 mod policies;
 mod rate_limit;

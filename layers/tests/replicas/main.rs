@@ -6,10 +6,15 @@ mod support;
 mod calls;
 mod checks;
 mod churn;
+mod events;
 mod health;
 mod lifecycle;
+#[path = "../support/lines.rs"]
+mod lines;
+mod own_balancer;
 mod panics;
 mod pickers;
+mod reconnect;
 mod resolvers;
 mod resolving;
 mod retries;
