@@ -67,6 +67,7 @@ pub mod test;
 pub mod timeout;
 
 mod backoff;
+mod called;
 mod carry;
 mod context;
 mod error;

@@ -160,8 +160,8 @@ where
             let fresh = listed.into_iter().zip(known).filter(|(_, known)| !known);
             fresh
                 .map(|((address, target), _)| {
-                    let stats = Arc::new(Stats::new(&self.shared.options, marks.take()));
-                    let member = Member::with(address, target.attributes().clone(), stats);
+                    let stats = Stats::new(&self.shared.options, address, marks.take());
+                    let member = Member::with(target.attributes().clone(), Arc::new(stats));
                     let (sender, listed) = watch::channel(true);
                     table.entries.push(Entry::new(member.clone(), sender));
                     (member, target.into_endpoint(), listed)

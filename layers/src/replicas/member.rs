@@ -17,7 +17,6 @@ use crate::{Context, mix, moment::Moment, resolve::Attributes, tried::Tried};
 /// A replica that can be called: where it is, and how it does. Cheap to clone.
 #[derive(Clone)]
 pub struct Member {
-    address: Arc<str>,
     hash: u64,
     attributes: Attributes,
     stats: Arc<Stats>,
@@ -28,14 +27,13 @@ impl Member {
     pub fn new(address: impl Into<Arc<str>>) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let mark = Tried::one(NUMBER.fetch_add(1, Relaxed));
-        let stats = Stats::new(&Options::default(), mark);
-        Self::with(address.into(), Attributes::default(), Arc::new(stats))
+        let stats = Stats::new(&Options::default(), address.into(), mark);
+        Self::with(Attributes::default(), Arc::new(stats))
     }
 
-    pub(super) fn with(address: Arc<str>, attributes: Attributes, stats: Arc<Stats>) -> Self {
+    pub(super) fn with(attributes: Attributes, stats: Arc<Stats>) -> Self {
         Self {
-            hash: mix::hash(&address),
-            address,
+            hash: mix::hash(&stats.address),
             attributes,
             stats,
         }
@@ -51,7 +49,7 @@ impl Member {
 
     /// Where it is, as text. Unique in its set.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.stats.address
     }
 
     /// A hash of the address, the same in every process and version.
@@ -136,7 +134,7 @@ impl Member {
     }
 
     pub(super) fn address_arc(&self) -> &Arc<str> {
-        &self.address
+        &self.stats.address
     }
 }
 
@@ -152,7 +150,7 @@ impl Eq for Member {}
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member")
-            .field("address", &self.address)
+            .field("address", &self.address())
             .field("weight", &self.weight())
             .field("pending", &self.pending())
             .field("failures", &self.failures())

@@ -226,7 +226,7 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Called { call, ticket } => {
                     if let Some(ticket) = ticket {
-                        tried::note(ticket.mark());
+                        ticket.tell();
                     }
                     let result = ready!(call.poll(cx));
                     if let Some(ticket) = ticket.take() {
@@ -235,8 +235,8 @@ where
                     return Poll::Ready(result);
                 }
                 StateProj::Readying { readying } => {
-                    if let Some(ticket) = &readying.ticket {
-                        tried::note(ticket.mark());
+                    if let Some(ticket) = &mut readying.ticket {
+                        ticket.tell();
                     }
                     let ready = ready!(readying.service.poll_ready(cx));
                     let ticket = readying.ticket.take();

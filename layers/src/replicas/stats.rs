@@ -16,13 +16,20 @@ use super::{
     options::Options,
     snapshot::Link,
 };
-use crate::{moment::Moment, outcome::Outcome, tried::Tried};
+use crate::{
+    called,
+    moment::Moment,
+    outcome::Outcome,
+    tried::{self, Tried},
+};
 
 /// Shared by all that call an endpoint and by its task; it outlives connections.
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) gate: Gate,
     pub(super) latency: Latency,
+    /// Where it is.
+    pub(super) address: Arc<str>,
     /// By which a call knows the endpoint again.
     pub(super) mark: Tried,
     /// Pending calls by connection, where there is more than one.
@@ -53,6 +60,7 @@ pub(crate) struct Ticket {
     link: usize,
     pass: Pass,
     is_timed: bool,
+    is_told: bool,
     finished: bool,
 }
 
@@ -61,13 +69,14 @@ const PASSED: u8 = 1;
 const FAILED: u8 = 2;
 
 impl Stats {
-    pub(super) fn new(options: &Options, mark: Tried) -> Self {
+    pub(super) fn new(options: &Options, address: Arc<str>, mark: Tried) -> Self {
         let now = Moment::now().word();
         // The gate counts them all.
         let counted = Some(options.connections).filter(|&count| count > 1);
         Self {
             gate: Gate::default(),
             latency: Latency::new(options.latency_memory),
+            address,
             mark,
             links: (0..counted.unwrap_or_default())
                 .map(|_| AtomicUsize::new(0))
@@ -140,6 +149,7 @@ impl Stats {
             link,
             pass,
             is_timed: !is_alone || self.notes_use || self.latency.is_news(started.millis()),
+            is_told: false,
             finished: false,
         })
     }
@@ -184,9 +194,13 @@ impl Stats {
 }
 
 impl Ticket {
+    /// Tells those above where the call is, whenever it is polled.
     #[inline]
-    pub(super) fn mark(&self) -> Tried {
-        self.stats.mark
+    pub(super) fn tell(&mut self) {
+        tried::note(self.stats.mark);
+        if !self.is_told {
+            self.is_told = called::tell(&self.stats.address);
+        }
     }
 
     #[inline]
@@ -258,7 +272,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_a_replica_alone_one_call_in_a_millisecond_is_timed_and_every_failure() {
-        let stats = Arc::new(Stats::new(&Options::default(), Tried::one(0)));
+        let stats = Arc::new(Stats::new(&Options::default(), "a".into(), Tried::one(0)));
         let enter = |is_alone| stats.enter(0, Moment::now(), is_alone).unwrap();
         let estimate = || stats.latency.estimate(Moment::now().millis());
         advance(1000 * MS).await;

@@ -11,6 +11,7 @@ mod health;
 mod lifecycle;
 #[path = "../support/lines.rs"]
 mod lines;
+mod logs;
 mod own_balancer;
 mod panics;
 mod pickers;
