@@ -88,7 +88,7 @@ const LAYERS: Table = &[
         "policies",
         &["carry", "context", "error", "explain", "priority"],
     ),
-    ("inherit", &["carry", "explain"]),
+    ("inherit", &["carry", "explain", "moment"]),
     (
         "log",
         &["called", "carry", "context", "error", "explain", "method"],
