@@ -11,11 +11,13 @@
 //! | | debug | `a connection was lost` | `error` |
 //! | [`REPLICAS`] | info | `live`: an endpoint of a set is connected, again or for the first time | `address`, `link` |
 //! | | info | `health changed`: ejected, on probation, well again | `address`, `health` |
+//! | | warn | `unhealthy`: the health check of a connection fails | `address`, `link`, `error`, `cause` |
+//! | | info | `healthy`: it passes again | `address`, `link` |
 //! | | info | `removed`: the resolver lists it no more | `address` |
 //! | | warn | `not connected`: a dial failed or a connection was lost; the next dial comes after `wait` | `address`, `link`, `error`, `wait` |
-//! | | warn | `not resolved` | `error` |
+//! | | warn | `not resolved`: the resolver failed or panicked, and is asked again | `error` |
 //! | | error | `given up`, after the last dial that was allowed | `address`, `link`, `error` |
-//! | | error | `no call can succeed`: the resolver breaks its contract | `error` |
+//! | | error | `no call can succeed`: the resolver breaks its contract, or the set's task panicked | `error` |
 //! | [`CALL`] | by outcome | the end of a call, told by a [`LogLayer`](crate::layers::LogLayer) | [there](crate::layers::log) |
 //! | | warn | `a circuit is open`: calls are refused by a [`BreakerLayer`](crate::layers::BreakerLayer) | `circuit`, `reason` |
 //! | | info | `a circuit is closed` | `circuit` |

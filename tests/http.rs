@@ -2,10 +2,13 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -24,6 +27,12 @@ use steeple::{
     },
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tracing::Level;
+
+use crate::lines::listen;
+
+#[path = "../layers/tests/support/lines.rs"]
+mod lines;
 
 /// An HTTP client of one host, as good as connected: it knows nothing of steeple.
 #[derive(Clone)]
@@ -91,12 +100,97 @@ async fn a_client_of_several_http_hosts_is_timed_retried_balanced_and_logged() {
         .layer(RetryLayer::new(RetryPolicy::new()))
         .layer(BalanceLayer::new(RoundRobin::default()))
         .service(replicas);
+    let (lines, _guard) = listen(Level::DEBUG);
     for _ in 0..10 {
         let request = Request::get("http://hosts/hello").body("hello".to_owned());
         let ready = client.ready().await.unwrap();
         let response = ready.call(request.unwrap()).await.unwrap();
         assert_eq!(response.body(), "free: hello");
     }
+    let told = lines.take();
+    let calls = told.matches("DEBUG steeple::call: method=/hello attempt=0 outcome=ok");
+    assert_eq!(calls.count(), 10, "{told}");
+    // Every other call began at the host that is busy.
+    assert!(
+        told.matches("trying again method=/hello").count() >= 5,
+        "{told}"
+    );
+}
+
+/// A site of axum's routes, which do not fail, as a replica.
+#[derive(Clone)]
+struct Site(Router);
+
+impl Service<Request<Body>> for Site {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let ready = Service::<Request<Body>>::poll_ready(&mut self.0, cx);
+        ready.map_err(|never| match never {})
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async { answer.await.map_err(|never| match never {}) })
+    }
+}
+
+impl Lifecycle for Site {
+    async fn handshaken(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn draining(&self) {
+        std::future::pending().await
+    }
+
+    async fn closed(&self) {
+        std::future::pending().await
+    }
+
+    async fn ping(&self) -> Result<Duration, Error> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn drain(&self) {}
+
+    fn close(&self) {}
+
+    fn pending(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_routes_of_axum_are_balanced_and_logged() {
+    let connector = service_fn(async |name: &'static str| {
+        let hello = get(async move || format!("hello from {name}"));
+        Ok::<_, Error>(Site(Router::new().route("/hello", hello)))
+    });
+    let replicas = Replicas::new(Fixed::new(["a", "b"]).unwrap(), connector);
+    while replicas.replicas().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut client = ServiceBuilder::new()
+        .layer(LogLayer::new())
+        .layer(BalanceLayer::new(RoundRobin::default()))
+        .service(replicas);
+    let (lines, _guard) = listen(Level::DEBUG);
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        let request = Request::get("http://site/hello").body(Body::empty());
+        let response = client.call(request.unwrap()).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 100).await;
+        answers.push(String::from_utf8(body.unwrap().into()).unwrap());
+    }
+    answers.sort();
+    let (a, b) = ("hello from a", "hello from b");
+    assert_eq!(answers, [a, a, b, b]);
+    let told = lines.take();
+    let line = "DEBUG steeple::call: method=/hello attempt=0 outcome=ok elapsed=0ns\n";
+    assert_eq!(told, line.repeat(4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,9 @@ use steeple::{
 use tokio::{sync::Notify, time::Instant};
 use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, service_fn};
 
+#[path = "../layers/tests/support/lines.rs"]
+mod lines;
+
 /// A client of this service, over a connection of its own.
 fn connect(service: impl RpcService + Send + 'static) -> Channel {
     let (near, far) = MemStream::pair(64 * 1024);
@@ -325,4 +328,28 @@ warning: Compress marks bodies that Transform inside of it replaces: the marks a
 warning: nothing limits the time of a call to Channel, unless the caller does
 "
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_stacks_log_both_ends_and_the_sizes_of_a_call() {
+    let (lines, _guard) = lines::listen(tracing::Level::DEBUG);
+    let network = MemNetwork::new(1);
+    let server = Server::new(network.listen("server").unwrap());
+    let _server = server.spawn(service_fn(async |_: Request| {
+        Ok::<_, Error>(Response::new(Body::from("seven b")))
+    }));
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let client = Client::builder().connector(connector);
+    let mut client = client.connect("mem://server").await.unwrap();
+    lines.take();
+    let answer = client.request::<Body>(Request::new("Get", Body::from("body")));
+    answer.await.unwrap();
+    let told = lines.take();
+    for peer in ["mem://client", "mem://server"] {
+        let line = format!(
+            "DEBUG steeple::call: method=Get attempt=0 peer={peer} outcome=ok elapsed=0ns \
+             request_bytes=4 response_bytes=7\n"
+        );
+        assert!(told.contains(&line), "{line} is not in {told}");
+    }
 }

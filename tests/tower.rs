@@ -301,6 +301,106 @@ async fn a_timeout_around_the_servers_service_ends_the_handler() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_filter_around_the_servers_service_refuses_before_the_handler() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let service = ServiceBuilder::new()
+        .map_err(from_tower)
+        .filter(|request: Request| match request.method().as_str() {
+            "secret" => {
+                let error = Error::new(Kind::PermissionDenied, "not for you");
+                Err(error.with_execution(Execution::NotStarted))
+            }
+            _ => Ok(request),
+        })
+        .service(service_fn(move |request: Request| {
+            count.fetch_add(1, Ordering::Relaxed);
+            echo(request)
+        }));
+    let mut channel = channel_to(service);
+    let error = channel.call(request("secret")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::PermissionDenied);
+    assert_eq!(error.execution(), Execution::NotStarted);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    channel.call(request("open")).await.unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_around_the_servers_service_calls_the_handler_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let service =
+        ServiceBuilder::new()
+            .retry(Careful(0))
+            .service(service_fn(move |request: Request| {
+                ready(match count.fetch_add(1, Ordering::Relaxed) {
+                    0 | 1 => {
+                        let error = Error::new(Kind::Unavailable, "busy");
+                        Err(error.with_execution(Execution::NotStarted))
+                    }
+                    _ => Ok(Response::new(request.into_body())),
+                })
+            }));
+    let mut channel = channel_to(service);
+    let answer = channel.call(request("busy")).await.unwrap();
+    assert_eq!(answer.body().as_bytes(), "x");
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert_eq!(channel.stats().calls.total(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buffer_around_the_servers_service_passes_requests_and_cancels_on() {
+    /// Counts the calls that are under way.
+    struct Running(Arc<AtomicUsize>);
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    let running = Arc::new(AtomicUsize::new(0));
+    let counted = running.clone();
+    let service = ServiceBuilder::new()
+        .map_err(from_tower)
+        .buffer(8)
+        .service(service_fn(move |request: Request| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let running = Running(counted.clone());
+            async move {
+                let _running = running;
+                match request.method().as_str() {
+                    "hang" => hang(request).await,
+                    _ => echo(request).await,
+                }
+            }
+        }));
+    let channel = channel_to(service);
+    let answers = join_all((0..20).map(|_| channel.clone().oneshot(request("echo")))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let hanging = channel.clone().call(request("hang"));
+    channel.clone().oneshot(request("echo")).await.unwrap();
+    assert_eq!(running.load(Ordering::Relaxed), 1);
+    drop(hanging);
+    channel.clone().oneshot(request("echo")).await.unwrap();
+    assert_eq!(running.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steer_behind_a_server_sends_requests_to_one_of_several_services() {
+    let service = |name: &'static str| {
+        service_fn(move |_: Request| ready(Ok::<_, Error>(Response::new(Body::from(name)))))
+    };
+    let by_name = |request: &Request, _: &[_]| usize::from(request.method().as_str() == "b");
+    let mut channel = channel_to(Steer::new(["first", "second"].map(service), by_name));
+    for (method, answers) in [("a", "first"), ("b", "second"), ("c", "first")] {
+        let answer = channel.call(request(method)).await.unwrap();
+        assert_eq!(answer.body().as_bytes(), answers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn steer_sends_calls_to_one_of_several_connections() {
     let channels = [(); 2].map(|()| channel_to(service_fn(echo)));
     let by_name = |request: &Request, _: &[_]| usize::from(request.method().as_str() == "b");
@@ -344,18 +444,26 @@ async fn towers_balancer_goes_over_replicas_and_follows_them() {
         let ready = client.ready().await.unwrap();
         ready.call(request("echo")).await.unwrap();
     }
+    let after = servers.map(|server| server.stats().served.total());
+    assert_eq!(after, [served[0], served[1] + 10]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn towers_layers_go_around_the_default_stack() {
     let network = MemNetwork::new(1);
     let server = Server::new(network.listen("server").unwrap());
+    let handle = server.handle();
     let service = ServiceBuilder::new()
         .map_err(from_tower)
         .load_shed()
         .concurrency_limit(10)
         .timeout(Duration::from_secs(5))
-        .service(service_fn(echo));
+        .service(service_fn(async |request: Request| {
+            match request.method().as_str() {
+                "hang" => hang(request).await,
+                _ => echo(request).await,
+            }
+        }));
     tokio::spawn(server.serve(service));
     let connector = Connector::new().dialer(network.dialer("client"));
     let client = Client::builder().connector(connector);
@@ -377,4 +485,17 @@ async fn towers_layers_go_around_the_default_stack() {
     assert_eq!(answer, "x");
     let error = client.call::<()>("secret", "x").await.unwrap_err();
     assert_eq!(error.kind(), Kind::PermissionDenied);
+    assert_eq!(error.execution(), Execution::NotSent);
+    assert_eq!(handle.stats().served.total(), 1);
+
+    // Ten have room, and the eleventh is shed before it is sent.
+    let calls = (0..11).map(|_| {
+        let mut client = client.clone();
+        async move { client.call::<()>("hang", "x").await.unwrap_err() }
+    });
+    let errors = join_all(calls).await;
+    let count = |kind| errors.iter().filter(|error| error.kind() == kind).count();
+    assert_eq!((count(Kind::Timeout), count(Kind::Overflow)), (10, 1));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(handle.stats().served.total(), 11);
 }

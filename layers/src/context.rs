@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Method, Priority, moment::Moment};
+use crate::{Method, Priority, moment::Moment, tried::Tried};
 
 /// What travels with every request through a stack of layers.
 ///
@@ -21,6 +21,7 @@ pub struct Context {
     deadline: Moment,
     /// 0 unless its flag is set.
     shard_key: u64,
+    tried: Tried,
     seed: u32,
     attempt: u32,
     /// In microseconds.
@@ -177,6 +178,17 @@ impl Context {
     pub fn set_attempt(&mut self, attempt: u32) -> &mut Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The replicas that earlier attempts have come to.
+    #[inline]
+    pub(crate) fn tried(&self) -> Tried {
+        self.tried
+    }
+
+    #[inline]
+    pub(crate) fn add_tried(&mut self, tried: Tried) {
+        self.tried = self.tried.with(tried);
     }
 
     /// Whether running the call twice is as good as running it once. False unless declared.
@@ -381,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_policy_says_is_small_and_comes_out_as_it_went_in_within_its_limits() {
-        assert_eq!(size_of::<Context>(), 56);
+        assert_eq!(size_of::<Context>(), 64);
         let mut cx = Context::default();
         assert_eq!((cx.max_attempts(), cx.hedge_delay()), (None, None));
         for (set, got) in [(0, 1), (1, 1), (255, 255), (256, 255), (u32::MAX, 255)] {

@@ -69,6 +69,7 @@ pub mod test;
 pub mod timeout;
 
 mod backoff;
+mod called;
 mod carry;
 mod context;
 mod decided;
@@ -84,6 +85,7 @@ mod outcome;
 mod priority;
 mod spare;
 mod timer;
+mod tried;
 
 pub use self::{
     admission::AdmissionLayer,

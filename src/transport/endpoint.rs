@@ -5,7 +5,7 @@ use std::{
     error::Error,
     fmt,
     hash::{Hash, Hasher},
-    net::{Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::Range,
     str::FromStr,
     sync::Arc,
@@ -21,6 +21,7 @@ use crate::Kind;
 /// | `tcp://host:port` | a host name or IPv4 address |
 /// | `tcp://[::1]:port` | an IPv6 address, with a zone if need be: `[fe80::1%eth0]` |
 /// | `tcp://:port` | every address of this host to listen on, `localhost` to dial |
+/// | `tcp://name@10.0.0.1:port` | an address, IPv4 or IPv6, that a name was resolved to |
 /// | `tls://host:port` | TCP with TLS (feature `tls`), the same forms |
 /// | `unix:///run/x.sock` | a unix socket; what follows `unix://` is its path |
 /// | `unix://@name` | a unix socket with an abstract name, on Linux |
@@ -44,6 +45,8 @@ pub struct Endpoint {
     text: Arc<str>,
     scheme: Scheme,
     host: Range<usize>,
+    /// As the host, unless an address is dialled for it.
+    name: Range<usize>,
     port: Option<u16>,
 }
 
@@ -95,9 +98,25 @@ impl Endpoint {
         &self.text[self.host.clone()]
     }
 
+    /// Whose server it is, which a certificate has to say: the name before an `@`, or the host.
+    pub fn server_name(&self) -> &str {
+        &self.text[self.name.clone()]
+    }
+
     /// The port, if the scheme has ports.
     pub fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The same server at one of its addresses: `tls://db.internal:7000` becomes `tls://db.internal@10.0.0.1:7000`.
+    /// What is not reached by TCP, or names no host, stays as it is.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        let text = format!("{}://{}@{address}", self.scheme(), self.server_name());
+        match self.scheme {
+            Scheme::Tcp | Scheme::Tls => text.parse().unwrap_or_else(|_| self.clone()),
+            Scheme::Mem | Scheme::Unix => self.clone(),
+        }
     }
 }
 
@@ -158,8 +177,10 @@ impl From<SocketAddr> for Endpoint {
         // Between "tcp://" and ":port", less the brackets of IPv6.
         let brackets = usize::from(address.is_ipv6());
         let end = text.rfind(':').unwrap_or(text.len());
+        let host = Scheme::Tcp.prefix() + brackets..end - brackets;
         Self {
-            host: Scheme::Tcp.prefix() + brackets..end - brackets,
+            name: host.clone(),
+            host,
             text: text.into(),
             scheme: Scheme::Tcp,
             port: Some(address.port()),
@@ -271,6 +292,11 @@ fn parse(text: &str) -> Result<Endpoint, Problem> {
         .into_iter()
         .find(|known| known.name() == scheme)
         .ok_or_else(|| Problem::UnknownScheme(scheme.to_owned()))?;
+    let named = match scheme {
+        Scheme::Tcp | Scheme::Tls => name_and_address(rest),
+        Scheme::Mem | Scheme::Unix => None,
+    };
+    let (name, rest) = named.unwrap_or(("", rest));
     let (host, port) = match scheme {
         Scheme::Mem if rest.is_empty() => return Err(Problem::NoHost),
         Scheme::Unix if rest.is_empty() || rest == "@" => return Err(Problem::NoPath),
@@ -284,15 +310,30 @@ fn parse(text: &str) -> Result<Endpoint, Problem> {
         Scheme::Unix => is_foreign_to_paths,
         Scheme::Mem | Scheme::Tcp | Scheme::Tls => is_foreign_to_hosts,
     };
-    if let Some(c) = rest[host.clone()].chars().find(|&c| is_foreign(c)) {
+    let mut chars = name.chars().chain(rest[host.clone()].chars());
+    if let Some(c) = chars.find(|&c| is_foreign(c)) {
         return Err(Problem::Character(c));
     }
+    let before = text.len() - rest.len();
+    let host = before + host.start..before + host.end;
     Ok(Endpoint {
         text: text.into(),
         scheme,
-        host: scheme.prefix() + host.start..scheme.prefix() + host.end,
+        name: match name.is_empty() {
+            true => host.clone(),
+            false => scheme.prefix()..scheme.prefix() + name.len(),
+        },
+        host,
         port,
     })
+}
+
+/// The two parts of `name@address:port`. An `@` before anything but an address is a slip.
+fn name_and_address(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once('@')?;
+    let (host, _port) = rest.rsplit_once(':')?;
+    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    (is_address && !name.is_empty()).then_some((name, rest))
 }
 
 /// Where the host stands in `host:port` or `[host]:port`, and the port.
@@ -417,6 +458,9 @@ mod tests {
             ("tcp://[host]:80", "not an IPv6 address"),
             ("tcp://[::1:80", "not an IPv6 address"),
             ("tcp://me@host:80", "the host contains '@'"),
+            ("tcp://@10.0.0.1:80", "the host contains '@'"),
+            ("tcp://a/b@10.0.0.1:80", "the host contains '/'"),
+            ("tls://name@[host]:80", "not an IPv6 address"),
             ("tcp://a b:80", "the host contains ' '"),
             ("mem://", "the name is missing"),
             ("tls://host", "the port is missing"),
@@ -470,6 +514,31 @@ mod tests {
                 (parsed.host(), parsed.port())
             );
             assert_eq!(endpoint, parsed);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_at_an_address_dials_that_and_keeps_its_name() {
+        for (text, address, expected) in [
+            ("tls://db:7", "10.0.0.1:8", "tls://db@10.0.0.1:8"),
+            ("tcp://db:7", "[fe80::1%3]:8", "tcp://db@[fe80::1%3]:8"),
+            ("tls://db@10.0.0.2:8", "10.0.0.1:8", "tls://db@10.0.0.1:8"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            let endpoint = text.parse::<Endpoint>().unwrap().at(address);
+            assert_eq!(endpoint.as_str(), expected);
+            assert_eq!(endpoint.server_name(), "db");
+            let dialled = Endpoint::from(address);
+            assert_eq!(
+                (endpoint.host(), endpoint.port()),
+                (dialled.host(), dialled.port())
+            );
+        }
+        let address = SocketAddr::from(([10, 0, 0, 1], 8));
+        for text in ["unix:///run/x", "mem://server", "tcp://:80"] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.at(address), endpoint);
+            assert_eq!(endpoint.server_name(), endpoint.host());
         }
     }
 

@@ -10,12 +10,11 @@ use std::{
 };
 
 use steeple::{
-    Body, Error, Execution, Kind, Options, Request, Response,
+    Error, Execution, Kind, Options, Request, Response,
     layers::{
         AsyncAuthLayer, AuthLayer, BearerLayer,
         auth::{AUTHORIZATION, Token, bearer},
     },
-    test::probe,
 };
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
@@ -236,24 +235,4 @@ async fn a_wait_for_a_token_ends_with_the_deadline_and_somebody_else_goes_on() {
 fn a_token_does_not_show_its_text() {
     let token = Token::new("sesame");
     assert_eq!(format!("{token:?}"), "Token { .. }");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_layers_keep_the_contract_of_a_service() {
-    let request = || by("ann");
-    probe(&AuthLayer::new(check), request, Response::<Body>::default)
-        .await
-        .unwrap();
-    // As long as it asks, a call keeps its place inside: so it asks no longer than a call lasts.
-    let soon = AsyncAuthLayer::new(|mut request: Request| async move {
-        tokio::task::yield_now().await;
-        check(&mut request).map(|()| request)
-    });
-    probe(&soon, request, Response::<Body>::default)
-        .await
-        .unwrap();
-    let bearer = BearerLayer::new(|| Issuer::default().issue());
-    probe(&bearer, request, Response::<Body>::default)
-        .await
-        .unwrap();
 }

@@ -7,7 +7,6 @@ use steeple::{
     Request, Response, RpcService,
     conn::{Builder, Quota},
     layers::CompressionLayer,
-    test::probe,
     transport::mem::MemStream,
     wire::{
         Role,
@@ -16,7 +15,7 @@ use steeple::{
         numbers::{compression, flag, hello, kind, status},
     },
 };
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, service_fn};
 
 use crate::support::{
     Frame, RawPeer, call, dial, hello as silent_hello, request, response, serve_with, status_of,
@@ -340,18 +339,6 @@ async fn an_answer_that_is_a_bomb_fails_its_call_and_no_other() {
     assert_eq!(frame.kind, kind::REQUEST);
     server.send(response(frame.id).body("fine")).await;
     assert_eq!(answer.await.unwrap().body().as_bytes(), "fine");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_layer_keeps_the_contract_of_a_service() {
-    let layer = ServiceBuilder::new().layer(CompressionLayer::zstd());
-    probe(
-        &layer.into_inner(),
-        || call("Echo", text(2000)),
-        Response::default,
-    )
-    .await
-    .unwrap();
 }
 
 #[tokio::test]

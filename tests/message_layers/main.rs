@@ -5,5 +5,8 @@ mod support;
 
 mod auth;
 mod compression;
+mod contract;
+#[path = "../../layers/tests/support/sources.rs"]
+mod sources;
 mod trace;
 mod transform;

@@ -2,8 +2,9 @@
 
 use rcgen::date_time_ymd;
 use steeple::{
-    Channel, Client, Connector, Error, Kind, Request, Response, Router, Server, ServerHandle,
-    layers::AuthLayer,
+    Channel, Client, Connector, Endpoint, Error, Kind, Request, Response, Router, Server,
+    ServerHandle,
+    layers::{AuthLayer, BalanceLayer, Replicas, resolve::Polled},
     router::Extension,
     server::Accepted,
     transport::{NetDialer, PeerCertificate, TlsClient, TlsIdentity, TlsServer},
@@ -103,6 +104,24 @@ async fn a_server_of_another_name_is_told_with_both() {
         .server_name("db.internal")
         .unwrap();
     answers(&mut connect(&server, named).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn replicas_found_by_dns_are_dialled_by_address_and_certified_by_name() {
+    let authority = Authority::new();
+    let server = serve_as(authority.identity(&["db.internal"])).await;
+    let port = port(&server);
+    let named: Endpoint = format!("tls://db.internal:{port}").parse().unwrap();
+    let resolver = Polled::dns(format!("localhost:{port}"), move |at| named.at(at));
+    let connector = connector(TlsClient::new(authority.roots()));
+    let replicas = Replicas::new(resolver, connector);
+    soon(replicas.ready()).await.unwrap();
+    for endpoint in replicas.endpoints() {
+        let address = endpoint.address();
+        assert!(address.starts_with("tls://db.internal@"), "{address}");
+    }
+    let mut client = BalanceLayer::default().layer(replicas);
+    soon(client.call(call("echo", "x"))).await.unwrap();
 }
 
 #[tokio::test]

@@ -55,22 +55,26 @@ impl Pick for ConsistentHash {
             let share = (most * member.weight() as f32).ceil().max(1.0);
             member.pending() as f32 + 1.0 <= share
         };
-        // Each earlier attempt went to one with room.
-        let mut skip = cx.attempt() as usize % members.len();
+        // Each earlier attempt went to one with room; those that were not seen to go anywhere went to the next.
+        let unseen = cx.attempt().saturating_sub(cx.tried().count());
+        let mut skip = unseen as usize % members.len();
         let mut before = None;
-        let mut full = None;
+        let (mut full, mut skipped, mut tried) = (None, None, None);
         while let Some((score, place)) = next_best(members, key, before) {
-            if !has_room(&members[place]) {
+            if members[place].was_tried(cx) {
+                tried.get_or_insert(place);
+            } else if !has_room(&members[place]) {
                 full.get_or_insert(place);
             } else if skip == 0 {
                 return Choice::Member(place);
             } else {
+                skipped.get_or_insert(place);
                 skip -= 1;
             }
             before = Some((score, place));
         }
         // All that were not tried are over the bound: of these the one that it belongs to.
-        Choice::Member(full.unwrap_or_default())
+        Choice::Member(full.or(skipped).or(tried).unwrap_or_default())
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Choice, Pick};
+use super::{Choice, Pick, p2c::untried};
 use crate::{Context, mix::mix, replicas::Member};
 
-/// Takes the replicas in turn, whatever their weight. Another attempt goes to the one after.
+/// Takes the replicas in turn, whatever their weight. Another attempt goes to the one after, or the next that was not tried.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     turns: Turns,
@@ -33,7 +33,8 @@ const RECENT: usize = 256;
 impl Pick for RoundRobin {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
         let turn = u64::from(self.turns.of(cx)) + u64::from(cx.attempt());
-        Choice::Member((turn % members.len() as u64) as usize)
+        let place = (turn % members.len() as u64) as usize;
+        Choice::Member(untried(members, cx, place))
     }
 }
 
@@ -53,7 +54,7 @@ impl Pick for WeightedRoundRobin {
             hit
         });
         let place = hit.unwrap_or_default() + cx.attempt() as usize;
-        Choice::Member(place % members.len())
+        Choice::Member(untried(members, cx, place % members.len()))
     }
 }
 

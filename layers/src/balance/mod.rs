@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | [`PeakEwma`], the default | the better of two by latency × pending calls | the better of two others |
 //! | [`LeastOfTwo`] | the better of two by pending calls | the better of two others |
-//! | [`LeastPending`] | the best of all by pending calls | the better of two, perhaps the same again |
+//! | [`LeastPending`] | the best of all by pending calls | the best of all others |
 //! | [`Random`] | any | another |
 //! | [`RoundRobin`] | the next | the one after |
 //! | [`WeightedRoundRobin`] | the next, as often as its weight says | the one after |
@@ -41,11 +41,15 @@
 //! | [`pick_fn`] | whatever a function says | that too |
 //! | [`Stateful`] | whatever a [`Balancer`] with a state says | that too |
 //!
-//! "Another" holds while the snapshot is the same and has replicas that were not looked at: pickers that compare two need
-//! two for each attempt. With fewer, such an attempt compares anew what an earlier one compared, and may choose the same;
-//! [`PeakEwma`] then knows that it has failed. It takes no memory: the order in which a call tries replicas is a [`Permutation`] that follows from its
-//! [seed](crate::Context::seed), and each attempt takes its own part of it. Whoever repeats a call has to give all
-//! its attempts one seed and count them. Chance comes from `fastrand`, which a test can seed.
+//! "Another" is one that no attempt of the call came to before, as long as there is such a one; the last two rows are as
+//! the function and the balancer have it, by [`Member::was_tried`](crate::replicas::Member::was_tried). The layers that
+//! repeat calls see where an attempt goes, and tell the next one in its [`Context`](crate::Context): no picker
+//! remembers calls. They see it through all layers between, except one that polls its calls in tasks of its own. Then,
+//! and if others repeat calls, there is the order in which a call tries replicas: a [`Permutation`] that follows from its
+//! [seed](crate::Context::seed), of which each attempt takes its own part. It takes one seed for all attempts, and their
+//! number in each; and pickers that compare two need two for each attempt to find another one by it.
+//!
+//! Chance comes from `fastrand`, which a test can seed.
 //!
 //! Some things are no pickers but settings of the replicas, since they concern who is there at all: health checks,
 //! ejection, slow start, zones and tiers in [`Builder`](crate::replicas::Builder), and

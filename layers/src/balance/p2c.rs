@@ -18,7 +18,7 @@ pub struct LeastOfTwo {}
 /// Takes the replica with the fewest pending calls, by weight, of all.
 ///
 /// It looks at every replica for each call, and where many clients do that at once, they flood the one that is
-/// idle. Another attempt is as with [`LeastOfTwo`], and can meet the replica of the first again.
+/// idle.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastPending {}
 
@@ -40,13 +40,12 @@ impl Pick for LeastOfTwo {
 
 impl Pick for LeastPending {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
-        if cx.attempt() > 0 {
-            return better_of_two(members, cx, Member::crowd_at);
-        }
         let now = now(cx);
-        let first = Permutation::of(cx, members.len()).place(0);
+        let order = Permutation::of(cx, members.len());
+        let first = untried(members, cx, order.place(cx.attempt() as usize));
         // From a random place on, so that of equals each has its turn.
         let places = (first..members.len()).chain(0..first);
+        let places = places.filter(|place| *place == first || !members[*place].was_tried(cx));
         let crowds = places.map(|place| (place, members[place].crowd_at(now)));
         let least = crowds.min_by(|(_, one), (_, other)| one.total_cmp(other));
         Choice::Member(least.map_or(first, |(place, _)| place))
@@ -55,7 +54,8 @@ impl Pick for LeastPending {
 
 impl Pick for Random {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
-        Choice::Member(Permutation::of(cx, members.len()).place(cx.attempt() as usize))
+        let place = Permutation::of(cx, members.len()).place(cx.attempt() as usize);
+        Choice::Member(untried(members, cx, place))
     }
 }
 
@@ -68,13 +68,39 @@ pub(super) fn better_of_two(
     if members.len() == 1 {
         return Choice::Member(0);
     }
-    let (one, other) = Permutation::of(cx, members.len()).pair(cx.attempt());
+    let (one, other) = match cx.attempt() {
+        0 => Permutation::of(cx, members.len()).pair(0),
+        _ => another_pair(members, cx),
+    };
     if one == other {
         return Choice::Member(one);
     }
     let now = now(cx);
     let other_is_better = cost(&members[other], now) < cost(&members[one], now);
     Choice::Member(if other_is_better { other } else { one })
+}
+
+/// The place, or if the call has tried that one, the next that it has not; the place all the same, if it has tried all.
+pub(super) fn untried(members: &[Member], cx: &Context, place: usize) -> usize {
+    if cx.tried().is_empty() {
+        return place;
+    }
+    let places = (place..members.len()).chain(0..place);
+    let mut untried = places.filter(|place| !members[*place].was_tried(cx));
+    untried.next().unwrap_or(place)
+}
+
+/// What another attempt compares: two that the call has not tried, first of those that no attempt has looked at. The same
+/// twice, if only one is left.
+fn another_pair(members: &[Member], cx: &Context) -> (usize, usize) {
+    let order = Permutation::of(cx, members.len());
+    let mut untried = order
+        .places_from(cx.attempt() as usize * 2)
+        .filter(|place| !members[*place].was_tried(cx));
+    match (untried.next(), untried.next()) {
+        (Some(one), other) => (one, other.unwrap_or(one)),
+        (None, _) => order.pair(cx.attempt()),
+    }
 }
 
 /// When the call began, which is near enough.

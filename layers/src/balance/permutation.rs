@@ -57,6 +57,12 @@ impl Permutation {
         unreachable!("the loop returns at the position")
     }
 
+    /// All places that have a position, from this one on.
+    pub(super) fn places_from(&self, position: usize) -> impl Iterator<Item = usize> {
+        let count = self.count.min(POSITIONS);
+        (0..count).map(move |next| self.place(position % count + next))
+    }
+
     /// The two places that attempt `attempt` compares; the same twice, if only one is left.
     pub fn pair(&self, attempt: u32) -> (usize, usize) {
         let (attempt, count) = (attempt as usize, self.count.min(POSITIONS));

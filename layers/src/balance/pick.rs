@@ -8,7 +8,7 @@ use crate::{Context, Error, replicas::Member};
 ///
 /// It is shared by all clones of a client and asked by all of their calls at once. Its answer may differ for the
 /// same call: a picker may count. What it chooses for another [attempt](Context::attempt) of a call should be
-/// another replica than before, without having been told; [`Permutation`](super::Permutation) does that.
+/// another replica than before, if any will do: none that [was tried](Member::was_tried).
 pub trait Pick: Send + Sync + 'static {
     /// Chooses among `members`, which are at least one and can all be called. The call began at
     /// [`cx.started()`](Context::started).

@@ -37,8 +37,9 @@ use tower_service::Service;
 
 use self::plan::{Fate, Faults, Plan};
 use crate::{
-    AsError, Error, Execution, Kind, Origin, Replay,
+    AsError, Error, Execution, Kind, Method, Origin, Replay,
     explain::{Explain, Explanation},
+    idempotent::Idempotent,
 };
 
 /// Makes some calls go wrong, at random.
@@ -47,6 +48,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct FaultLayer {
     faults: Faults,
+    idempotent: Idempotent,
     rng: Arc<Mutex<Rng>>,
     close: Close,
 }
@@ -60,6 +62,7 @@ impl FaultLayer {
     pub fn new(seed: u64) -> Self {
         Self {
             faults: Faults::default(),
+            idempotent: Idempotent::default(),
             rng: Arc::new(Mutex::new(Rng::with_seed(seed))),
             close: Close::default(),
         }
@@ -121,6 +124,14 @@ impl FaultLayer {
         self.faults.repeat = times;
         self
     }
+
+    /// The methods whose calls are idempotent, as retries have them, besides the calls that say so of themselves.
+    /// Default: none.
+    #[must_use]
+    pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        self.idempotent = Idempotent::new(methods);
+        self
+    }
 }
 
 impl<S> Layer<S> for FaultLayer {
@@ -130,6 +141,7 @@ impl<S> Layer<S> for FaultLayer {
         Fault {
             inner,
             faults: self.faults,
+            idempotent: self.idempotent.clone(),
             rng: self.rng.clone(),
             close: self.close.clone(),
         }
@@ -141,6 +153,7 @@ impl<S> Layer<S> for FaultLayer {
 pub struct Fault<S> {
     inner: S,
     faults: Faults,
+    idempotent: Idempotent,
     rng: Arc<Mutex<Rng>>,
     close: Close,
 }
@@ -164,7 +177,8 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let plan = {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-            self.faults.plan(&mut rng, request.cx())
+            let may_repeat = self.idempotent.covers(request.cx());
+            self.faults.plan(&mut rng, may_repeat)
         };
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
@@ -182,12 +196,14 @@ impl<S: Explain> Explain for Fault<S> {
             (faults.fail.0, "failed"),
             (faults.lose_call, "lost"),
             (faults.lose_answer, "left without their answers"),
+            (faults.disconnect, "disconnected"),
         ];
         for (share, what) in shares.into_iter().filter(|(share, _)| *share > 0.0) {
             part.setting(format_args!("{} % {what}", share * 100.0));
         }
         if faults.repeat > 0 {
             part.setting(format_args!("repeated {} times", faults.repeat));
+            self.idempotent.explain(part);
         }
         self.inner.explain(out);
     }

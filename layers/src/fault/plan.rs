@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::{Context, Error, Kind};
+use crate::{Error, Kind};
 
 /// Shares of calls, and what happens to them.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(super) enum Fate {
 impl Faults {
     /// Draws the same number of times for every call, so that one fault added leaves the others where they
     /// were.
-    pub(super) fn plan(&self, rng: &mut Rng, cx: &Context) -> Plan {
+    pub(super) fn plan(&self, rng: &mut Rng, may_repeat: bool) -> Plan {
         let mut happens = |share: f64| rng.f64() < share;
         let delay = match happens(self.delay.0) {
             true => self.delay.1,
@@ -54,7 +54,7 @@ impl Faults {
         Plan {
             delay,
             fate,
-            repeat: if cx.is_idempotent() { self.repeat } else { 0 },
+            repeat: if may_repeat { self.repeat } else { 0 },
         }
     }
 }

@@ -13,7 +13,12 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{Again, Delay};
-use crate::{AsError, Error, Kind, Replay, retry::furthest, timer::Timer};
+use crate::{
+    AsError, Error, Kind, Replay,
+    retry::furthest,
+    timer::Timer,
+    tried::{self, Tried},
+};
 
 pin_project! {
     /// The answer of a [`Hedge`](super::Hedge). Dropping it cancels all attempts.
@@ -121,7 +126,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (first, mut runs) = match this.first.as_mut().project() {
-            FirstProjection::Called { attempt } => (attempt.poll(cx), true),
+            FirstProjection::Called { attempt } => {
+                let (polled, tried) = tried::watch(|| attempt.poll(cx));
+                if let Some(hedging) = this.hedging {
+                    hedging.learn(tried);
+                }
+                (polled, true)
+            }
             FirstProjection::Over if this.hedging.is_some() => (Poll::Pending, false),
             FirstProjection::Over => panic!("`HedgeFuture` polled after completion"),
         };
@@ -162,7 +173,9 @@ where
         loop {
             let mut place = 0;
             while let Some(attempt) = self.attempts.get_mut(place) {
-                let Poll::Ready(result) = attempt.as_mut().poll(cx) else {
+                let (polled, tried) = tried::watch(|| attempt.as_mut().poll(cx));
+                self.learn(tried);
+                let Poll::Ready(result) = polled else {
                     place += 1;
                     continue;
                 };
@@ -172,6 +185,13 @@ where
                 }
             }
             ready!(self.poll_next(cx));
+        }
+    }
+
+    /// Notes where the attempts are, so that the next goes elsewhere.
+    fn learn(&mut self, tried: Tried) {
+        if let Some(next) = &mut self.next {
+            next.replay.cx_mut().add_tried(tried);
         }
     }
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,7 +14,7 @@ use tower_service::Service;
 use tracing::Level;
 
 use super::{Describe, levels::Levels};
-use crate::{AsError, Carry, Error, Kind, Method};
+use crate::{AsError, Carry, Error, Kind, Method, called};
 
 pin_project! {
     /// The answer of a [`Log`](super::Log).
@@ -50,6 +51,8 @@ pub(super) struct Entry<D, P> {
     attempt: u32,
     began: Instant,
     peer: Option<P>,
+    /// The replica that the call came to last, as far as it was polled.
+    replica: Option<Arc<str>>,
     request_bytes: Option<usize>,
 }
 
@@ -73,7 +76,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
+        let polled = match this.entry {
+            None => this.inner.poll(cx),
+            Some(entry) => {
+                let (polled, replica) = called::listen(|| this.inner.poll(cx));
+                entry.replica = replica.or(entry.replica.take());
+                polled
+            }
+        };
+        let result = ready!(polled);
         if let Some(entry) = this.entry.take() {
             match &result {
                 Ok(response) => entry.tell_success(|describe| describe.response_bytes(response)),
@@ -104,6 +115,7 @@ impl<D, P: fmt::Display> Entry<D, P> {
             attempt: cx.attempt(),
             began,
             peer,
+            replica: None,
             request_bytes,
         }
     }
@@ -137,6 +149,8 @@ impl<D, P: fmt::Display> Entry<D, P> {
         response_bytes: Option<usize>,
         error: Option<&Error>,
     ) {
+        let peer = self.peer.as_ref().map(|peer| peer as &dyn fmt::Display);
+        let peer = peer.or(self.replica.as_ref().map(|replica| replica as _));
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
@@ -144,7 +158,7 @@ impl<D, P: fmt::Display> Entry<D, P> {
                     Level::$level,
                     method = %self.method,
                     attempt = self.attempt,
-                    peer = self.peer.as_ref().map(display),
+                    peer = peer.map(display),
                     outcome = %outcome,
                     elapsed = ?self.began.elapsed(),
                     request_bytes = self.request_bytes,

@@ -8,7 +8,8 @@
 //! | `outcome` | `ok`, the [kind](Kind) of the failure, or `dropped` if nobody waited for the end |
 //! | `elapsed` | since the call began; for a later attempt, since it came to this layer |
 //! | `error`, `execution` | of a failure |
-//! | `peer`, `request_bytes`, `response_bytes` | what [`Describe`] knows |
+//! | `peer` | on a server who called, if [`Describe`] knows; on a client the [replica](crate::replicas) of the last attempt |
+//! | `request_bytes`, `response_bytes` | what [`Describe`] knows |
 //!
 //! Outside of a layer that retries it tells of calls, inside of attempts. A success is told at *debug*, like
 //! the failures that are none of the link or of the server: what the application answered, and what its caller

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::link::caught;
+use super::caught::caught;
 use crate::{BoxError, Error, Kind, Lifecycle};
 
 /// Asks each connection, over and over, whether it can be called. One that says no is not called until it says yes.
@@ -118,7 +118,8 @@ impl<P> HealthCheck<P> {
         P: Probe<S>,
     {
         let limit = self.timeout;
-        let probe = caught("the probe panicked", self.probe.probe(connection));
+        let probe = async { self.probe.probe(connection).await };
+        let probe = caught("the probe panicked", probe);
         timeout(limit, probe).await.unwrap_or_else(|_| {
             let text = format!("no answer within {limit:?}");
             Err(Error::new(Kind::Timeout, text))

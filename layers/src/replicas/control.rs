@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::{
     HealthCheck, Member, Probe,
+    caught::caught,
     endpoint::{Endpoint, Kept},
     link::{Link, Order},
     set::Handle,
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     Backoff, BoxError, Error, Kind, Lifecycle,
     resolve::{Resolution, Resolver, Target, Version},
+    tried::Marks,
 };
 
 /// What resolves and starts.
@@ -55,7 +57,19 @@ where
     H: Probe<C::Response>,
 {
     /// Runs until the set ends.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let shared = self.shared.clone();
+        let work = async {
+            self.work().await;
+            Ok(())
+        };
+        // Nobody would follow the resolver any more, unseen.
+        if let Err(error) = caught("the task of the replica set panicked", work).await {
+            refuse(&shared, error);
+        }
+    }
+
+    async fn work(mut self) {
         let mut wishes = self.wishes.clone();
         let handle = self.handle.clone();
         let shared = self.shared.clone();
@@ -73,11 +87,18 @@ where
         let mut version: Option<Version> = None;
         let mut failures = 0;
         loop {
-            let error = match self.resolver.resolve(version.as_ref()).await {
+            let asked = async {
+                let resolved = self.resolver.resolve(version.as_ref()).await;
+                resolved.map_err(|error| {
+                    let text = "the endpoints could not be resolved";
+                    Error::new(Kind::Unreachable, text).with_source(error)
+                })
+            };
+            let error = match caught("the resolver panicked", asked).await {
                 Ok(resolution) => match broken_contract(&self.resolver, &resolution) {
                     // From the first answer on nothing can be called; a later one is passed over.
                     Some(error) if version.is_none() => {
-                        self.refuse(error);
+                        refuse(&self.shared, error);
                         return pending().await;
                     }
                     Some(error) => Some(error),
@@ -92,12 +113,12 @@ where
                         continue;
                     }
                     // To be asked again, and not in a hot loop.
-                    None => None,
+                    None => {
+                        self.shared.update(|table| table.unresolved = None);
+                        None
+                    }
                 },
-                Err(error) => {
-                    let text = "the endpoints could not be resolved";
-                    Some(Error::new(Kind::Unreachable, text).with_source(error))
-                }
+                Err(error) => Some(error),
             };
             if let Some(error) = error {
                 tracing::warn!(target: "steeple::replicas", %error, "not resolved");
@@ -106,12 +127,6 @@ where
             sleep(Backoff::default().wait(failures, fastrand::u64(..))).await;
             failures = failures.saturating_add(1);
         }
-    }
-
-    /// Fails all calls from here on.
-    fn refuse(&self, error: Error) {
-        tracing::error!(target: "steeple::replicas", %error, "no call can succeed");
-        self.shared.update(|table| table.refusal = Some(error));
     }
 
     /// Makes the set that of the resolver.
@@ -140,11 +155,13 @@ where
                     std::mem::replace(listed, place.is_some()) != place.is_some()
                 });
             }
+            let members = table.entries.iter().map(|entry| &entry.member);
+            let mut marks = Marks::beside(members.map(|member| member.stats().mark));
             let fresh = listed.into_iter().zip(known).filter(|(_, known)| !known);
             fresh
                 .map(|((address, target), _)| {
-                    let stats = Arc::new(Stats::new(&self.shared.options));
-                    let member = Member::with(address, target.attributes().clone(), stats);
+                    let stats = Stats::new(&self.shared.options, address, marks.take());
+                    let member = Member::with(target.attributes().clone(), Arc::new(stats));
                     let (sender, listed) = watch::channel(true);
                     table.entries.push(Entry::new(member.clone(), sender));
                     (member, target.into_endpoint(), listed)
@@ -181,6 +198,12 @@ where
         };
         tokio::spawn(endpoint.run(links));
     }
+}
+
+/// Fails all calls from here on.
+fn refuse<S: Clone>(shared: &Shared<S>, error: Error) {
+    tracing::error!(target: "steeple::replicas", %error, "no call can succeed");
+    shared.update(|table| table.refusal = Some(error));
 }
 
 /// Lets the connections go when nothing was called for a while; does not return.

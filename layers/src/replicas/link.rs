@@ -2,11 +2,8 @@
 
 use std::{
     error::Error as _,
-    future::{Future, pending, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    future::{pending, poll_fn},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -19,6 +16,7 @@ use tower_service::Service;
 
 use super::{
     HealthCheck, Member, Probe, State,
+    caught::caught,
     shared::{Shared, Wish},
     snapshot,
 };
@@ -92,7 +90,9 @@ where
             let error = match connected {
                 Ok(endpoint) => {
                     let since = Instant::now();
-                    let end = self.serve(&endpoint).await;
+                    let served = async { Ok(self.serve(&endpoint).await) };
+                    let served = caught("the connection, or a layer on it, panicked", served).await;
+                    let end = served.unwrap_or_else(End::Lost);
                     // The next dial is near, unless the last ones came to nothing.
                     verdict = failures > 0;
                     // One that was lost right away counts as another failed dial.
@@ -290,22 +290,6 @@ where
             Err(lost(text).with_source(elapsed))
         }
     }
-}
-
-/// What is the user's; a panic of it, with this text, is one more reason why it failed.
-pub(super) async fn caught<T>(
-    text: &'static str,
-    what: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let mut what = pin!(what);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| what.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| {
-            let error = Error::new(Kind::Internal, text);
-            Poll::Ready(Err(error))
-        })
-    })
-    .await
 }
 
 /// Returns when a ping is not answered in time; never, if none are sent.

@@ -1,16 +1,22 @@
 //! A replica as a picker sees it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{options::Options, stats::Stats};
-use crate::{mix, moment::Moment, resolve::Attributes};
+use crate::{Context, mix, moment::Moment, resolve::Attributes, tried::Tried};
 
 /// A replica that can be called: where it is, and how it does. Cheap to clone.
 #[derive(Clone)]
 pub struct Member {
-    address: Arc<str>,
     hash: u64,
     attributes: Attributes,
     stats: Arc<Stats>,
@@ -19,17 +25,15 @@ pub struct Member {
 impl Member {
     /// A member of no set, without history, to test a picker with.
     pub fn new(address: impl Into<Arc<str>>) -> Self {
-        Self::with(
-            address.into(),
-            Attributes::default(),
-            Arc::new(Stats::new(&Options::default())),
-        )
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let mark = Tried::one(NUMBER.fetch_add(1, Relaxed));
+        let stats = Stats::new(&Options::default(), address.into(), mark);
+        Self::with(Attributes::default(), Arc::new(stats))
     }
 
-    pub(super) fn with(address: Arc<str>, attributes: Attributes, stats: Arc<Stats>) -> Self {
+    pub(super) fn with(attributes: Attributes, stats: Arc<Stats>) -> Self {
         Self {
-            hash: mix::hash(&address),
-            address,
+            hash: mix::hash(&stats.address),
             attributes,
             stats,
         }
@@ -45,7 +49,7 @@ impl Member {
 
     /// Where it is, as text. Unique in its set.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.stats.address
     }
 
     /// A hash of the address, the same in every process and version.
@@ -66,6 +70,13 @@ impl Member {
     /// Its tier: [of the first](super::Builder::tier_share), as long as enough of these can be called.
     pub fn priority(&self) -> u32 {
         self.attributes.priority
+    }
+
+    /// Whether an earlier attempt of the call came to this member, as far as the layer that repeats it could see: it
+    /// does, unless there is one between that polls the call in a task of its own. Of more than 64 members, some that
+    /// were not tried count as tried too.
+    pub fn was_tried(&self, cx: &Context) -> bool {
+        cx.tried().has(self.stats.mark)
     }
 
     /// How many calls are under way.
@@ -123,7 +134,7 @@ impl Member {
     }
 
     pub(super) fn address_arc(&self) -> &Arc<str> {
-        &self.address
+        &self.stats.address
     }
 }
 
@@ -139,7 +150,7 @@ impl Eq for Member {}
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member")
-            .field("address", &self.address)
+            .field("address", &self.address())
             .field("weight", &self.weight())
             .field("pending", &self.pending())
             .field("failures", &self.failures())

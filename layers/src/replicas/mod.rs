@@ -44,6 +44,13 @@
 //! probing once. One that is live but whose health check fails is *unhealthy*, and not called until it passes. [`Replicas::endpoints`] tells the state of each at any time, since when, and why; the same goes
 //! to `tracing` under the target `steeple::replicas`.
 //!
+//! # Waits between dials
+//!
+//! They grow by the backoff from one failed dial to the next. They begin anew after a connection that lasted longer than
+//! the longest wait, and not as soon as bytes have flowed on one, as elsewhere: a server that accepts, answers a little
+//! and dies, over and over, would be dialled in a hot loop. Nor does a call that finds no connection begin another dial:
+//! the endpoint's task alone decides when.
+//!
 //! # Who is called
 //!
 //! Of the live endpoints a snapshot has
@@ -74,6 +81,7 @@
 //! | pings, health checks, idle timeout, slow start, zone | none | [`Builder`] |
 
 mod builder;
+mod caught;
 mod changes;
 mod check;
 mod control;

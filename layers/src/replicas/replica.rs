@@ -14,7 +14,12 @@ use tower::load::Load;
 use tower_service::Service;
 
 use super::{Member, snapshot::Seat, stats::Ticket};
-use crate::{AsError, Error, Kind, moment::Moment, outcome::Outcome};
+use crate::{
+    AsError, Error, Kind,
+    moment::Moment,
+    outcome::Outcome,
+    tried::{self, Tried},
+};
 
 /// One replica of a set: a tower [`Service`] whose calls count, whoever balances them.
 ///
@@ -52,7 +57,7 @@ pin_project! {
         /// A layer of the replica is not ready for it. Boxed: it is rare, and large.
         Readying { readying: Box<Readying<S, Req>> },
         /// Not called at all.
-        Failed { error: Option<S::Error> },
+        Failed { error: Option<S::Error>, mark: Tried },
     }
 }
 
@@ -72,8 +77,8 @@ pub(crate) enum Admitted<E> {
         is_ready: bool,
         ticket: Ticket,
     },
-    /// The connection fails.
-    Failed(E),
+    /// The connection of the replica with that mark fails.
+    Failed(E, Tried),
 }
 
 // Its services are called, and none is pinned.
@@ -124,7 +129,7 @@ impl<S: Clone> Replica<S> {
             Poll::Ready(Err(error)) => {
                 *slot = None;
                 ticket.finish(Outcome::of(Some(&error)));
-                (!is_lost(&error)).then_some(Admitted::Failed(error))
+                (!is_lost(&error)).then_some(Admitted::Failed(error, stats.mark))
             }
             readiness => Some(Admitted::On {
                 place,
@@ -163,7 +168,10 @@ impl<S: Clone> Replica<S> {
                     ticket: Some(ticket),
                 }),
             },
-            Admitted::Failed(error) => State::Failed { error: Some(error) },
+            Admitted::Failed(error, mark) => {
+                let error = Some(error);
+                State::Failed { error, mark }
+            }
         };
         ReplicaFuture { state }
     }
@@ -194,9 +202,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> ReplicaFuture<S, Req> {
+        let mark = self.seat.member.stats().mark;
         let refused = || {
             let error = Error::new(Kind::Unavailable, "this replica takes no calls");
-            Admitted::Failed(error.into())
+            Admitted::Failed(error.into(), mark)
         };
         let admitted = self.admit(Moment::now(), false).unwrap_or_else(refused);
         self.call_admitted(admitted, request)
@@ -216,6 +225,9 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Called { call, ticket } => {
+                    if let Some(ticket) = ticket {
+                        ticket.tell();
+                    }
                     let result = ready!(call.poll(cx));
                     if let Some(ticket) = ticket.take() {
                         ticket.finish(Outcome::of(result.as_ref().err()));
@@ -223,6 +235,9 @@ where
                     return Poll::Ready(result);
                 }
                 StateProj::Readying { readying } => {
+                    if let Some(ticket) = &mut readying.ticket {
+                        ticket.tell();
+                    }
                     let ready = ready!(readying.service.poll_ready(cx));
                     let ticket = readying.ticket.take();
                     if let Err(error) = ready {
@@ -237,7 +252,8 @@ where
                         ticket,
                     }
                 }
-                StateProj::Failed { error } => {
+                StateProj::Failed { error, mark } => {
+                    tried::note(*mark);
                     return Poll::Ready(Err(error.take().expect("polled after completion")));
                 }
             };

@@ -90,6 +90,11 @@ impl<S> Replicas<S> {
         self.shared().read(|table| table.statuses())
     }
 
+    /// Why the resolver did not answer the last time, if so: the set goes on with what was found before, and asks again.
+    pub fn unresolved(&self) -> Option<Error> {
+        self.shared().read(|table| table.unresolved.clone())
+    }
+
     /// The replicas that a balancer can choose from now.
     pub fn replicas(&self) -> Vec<Replica<S>> {
         let snapshot = self.shared().snapshot.load();

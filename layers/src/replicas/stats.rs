@@ -16,13 +16,22 @@ use super::{
     options::Options,
     snapshot::Link,
 };
-use crate::{moment::Moment, outcome::Outcome};
+use crate::{
+    called,
+    moment::Moment,
+    outcome::Outcome,
+    tried::{self, Tried},
+};
 
 /// Shared by all that call an endpoint and by its task; it outlives connections.
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) gate: Gate,
     pub(super) latency: Latency,
+    /// Where it is.
+    pub(super) address: Arc<str>,
+    /// By which a call knows the endpoint again.
+    pub(super) mark: Tried,
     /// Pending calls by connection, where there is more than one.
     links: Box<[AtomicUsize]>,
     turn: AtomicUsize,
@@ -51,6 +60,7 @@ pub(crate) struct Ticket {
     link: usize,
     pass: Pass,
     is_timed: bool,
+    is_told: bool,
     finished: bool,
 }
 
@@ -59,13 +69,15 @@ const PASSED: u8 = 1;
 const FAILED: u8 = 2;
 
 impl Stats {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, address: Arc<str>, mark: Tried) -> Self {
         let now = Moment::now().word();
         // The gate counts them all.
         let counted = Some(options.connections).filter(|&count| count > 1);
         Self {
             gate: Gate::default(),
             latency: Latency::new(options.latency_memory),
+            address,
+            mark,
             links: (0..counted.unwrap_or_default())
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
@@ -137,6 +149,7 @@ impl Stats {
             link,
             pass,
             is_timed: !is_alone || self.notes_use || self.latency.is_news(started.millis()),
+            is_told: false,
             finished: false,
         })
     }
@@ -181,6 +194,15 @@ impl Stats {
 }
 
 impl Ticket {
+    /// Tells those above where the call is, whenever it is polled.
+    #[inline]
+    pub(super) fn tell(&mut self) {
+        tried::note(self.stats.mark);
+        if !self.is_told {
+            self.is_told = called::tell(&self.stats.address);
+        }
+    }
+
     #[inline]
     pub(super) fn finish(mut self, outcome: Outcome) {
         let stats = &self.stats;
@@ -250,7 +272,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_a_replica_alone_one_call_in_a_millisecond_is_timed_and_every_failure() {
-        let stats = Arc::new(Stats::new(&Options::default()));
+        let stats = Arc::new(Stats::new(&Options::default(), "a".into(), Tried::one(0)));
         let enter = |is_alone| stats.enter(0, Moment::now(), is_alone).unwrap();
         let estimate = || stats.latency.estimate(Moment::now().millis());
         advance(1000 * MS).await;

@@ -9,7 +9,7 @@
 //! | [`Polled::new`] | what a function of yours answers, asked again and again |
 //! | [`Polled::file`] | the lines of a file |
 //! | [`Polled::directory`] | the Unix sockets in a directory |
-//! | `Polled::dns` (feature `dns`) | the addresses of a host name |
+//! | `Polled::dns` (feature `dns`) | the addresses of a host name, as the system resolves it |
 //! | [`Streamed`] | what a `Stream` of sets or changes says |
 //! | [`Subset`] | some of another resolver's, so that many clients do not connect to every server |
 //!
@@ -27,6 +27,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "dns")]
+mod dns;
 mod fixed;
 mod polled;
 mod streamed;
@@ -62,7 +64,7 @@ pub trait Resolver<T>: Send + Sync + 'static {
     /// The endpoints now, or once they are newer than `after`. To be dropped without harm.
     ///
     /// # Errors
-    /// Whatever is in the way; whoever asks tries again after a while.
+    /// Whatever is in the way; whoever asks tries again after a while. A set takes a panic for an error too.
     fn resolve(
         &self,
         after: Option<&Version>,

@@ -115,21 +115,6 @@ impl<T: Send + 'static> Polled<T> {
     }
 }
 
-#[cfg(feature = "dns")]
-impl<T: From<std::net::SocketAddr> + Send + 'static> Polled<T> {
-    /// The endpoints are the addresses of `name`, written as `host:port`, as the system resolves it.
-    pub fn dns(name: impl Into<Arc<str>>) -> Self {
-        let name = name.into();
-        Self::new(move || {
-            let name = name.clone();
-            async move {
-                let addresses = tokio::net::lookup_host(&*name).await?;
-                Ok(addresses.map(|address| T::from(address).into()).collect())
-            }
-        })
-    }
-}
-
 impl<T: fmt::Display + Send + 'static> Resolver<T> for Polled<T> {
     async fn resolve(&self, after: Option<&Version>) -> Result<Resolution<T>, BoxError> {
         let Some(after) = after else {

@@ -14,7 +14,7 @@ use tokio::{task::coop, time::Instant};
 use tower_service::Service;
 
 use super::{Again, Policy};
-use crate::{AsError, Error, Execution, Replay, timer::Timer};
+use crate::{AsError, Error, Execution, Replay, timer::Timer, tried};
 
 pin_project! {
     /// The answer of a [`Retry`](super::Retry). Dropping it cancels the attempt under way, and there is no
@@ -81,22 +81,28 @@ where
         let mut this = self.project();
         loop {
             let end = match this.state.as_mut().project() {
-                StateProjection::Called { attempt } => match ready!(attempt.poll(cx)) {
-                    Ok(response) => Ok(response),
-                    Err(error) => {
-                        let wait = this
-                            .replay
-                            .as_ref()
-                            .and_then(|it| this.again.wait(it, &error));
-                        let error = furthest(this.failure.take(), error);
-                        if let Some(wait) = wait {
-                            *this.failure = Some(error);
-                            this.state.set(this.again.after(wait));
-                            continue;
-                        }
-                        Err(error)
+                StateProjection::Called { attempt } => {
+                    let (polled, tried) = tried::watch(|| attempt.poll(cx));
+                    if let Some(replay) = this.replay {
+                        replay.cx_mut().add_tried(tried);
                     }
-                },
+                    match ready!(polled) {
+                        Ok(response) => Ok(response),
+                        Err(error) => {
+                            let wait = this
+                                .replay
+                                .as_ref()
+                                .and_then(|it| this.again.wait(it, &error));
+                            let error = furthest(this.failure.take(), error);
+                            if let Some(wait) = wait {
+                                *this.failure = Some(error);
+                                this.state.set(this.again.after(wait));
+                                continue;
+                            }
+                            Err(error)
+                        }
+                    }
+                }
                 StateProjection::Waiting { timer, until } => {
                     ready!(timer.poll(*until, cx));
                     this.state.set(this.again.now());

@@ -2,18 +2,20 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, pending},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tower_service::Service;
 
 use super::ledger::{Grant, Ledger, Running};
-use crate::{Error, Execution, Kind};
+use crate::{Error, Execution, Kind, Lifecycle};
 
-/// The service under a layer that is [probed](super::probe): it takes any request.
+/// The service under a layer that is [probed](super::probe): it takes any request. It can be the connection of a replica
+/// as well, for layers over these: one that is open and stays so.
 ///
 /// It has room for a few calls. Being ready takes one of these places for this instance, calling passes it on
 /// to the call, and a clone begins without.
@@ -112,6 +114,32 @@ impl<T, R> Service<R> for Simulated<T> {
             polled: false,
             holds: Some((running, self.grant.take())),
         }
+    }
+}
+
+impl<T: 'static> Lifecycle for Simulated<T> {
+    async fn handshaken(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn draining(&self) {
+        pending().await
+    }
+
+    async fn closed(&self) {
+        pending().await
+    }
+
+    async fn ping(&self) -> Result<Duration, Error> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn drain(&self) {}
+
+    fn close(&self) {}
+
+    fn pending(&self) -> usize {
+        0
     }
 }
 

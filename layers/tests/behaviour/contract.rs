@@ -1,6 +1,8 @@
 //! Every layer passes the probe, and layers that are broken in well-known ways do not.
 
 use std::{
+    any::type_name,
+    collections::BTreeSet,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -9,94 +11,133 @@ use std::{
 };
 
 use steeple_layers::{
-    AdmissionLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, CoalesceLayer, DrainLayer, Error,
-    FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer, RateLimitLayer,
-    RetryLayer, TimeoutLayer,
+    AdmissionLayer, BalanceLayer, BreakerLayer, BreakerPolicy, CatchPanicLayer, CoalesceLayer,
+    DrainLayer, Error, FallbackLayer, FaultLayer, HedgeLayer, InheritLayer, LogLayer, PolicyLayer,
+    RateLimitLayer, ReconnectLayer, Replicas, RetryLayer, TimeoutLayer,
     admission::Limit,
+    explain::{Opaque, OpaqueLayer},
     policies::{MethodPolicies, MethodPolicy},
     rate_limit::Rate,
+    resolve::Fixed,
     test::{Report, Simulated, probe},
 };
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn, limit::ConcurrencyLimitLayer,
-    load_shed::LoadShedLayer, util::BoxCloneService,
+    load_shed::LoadShedLayer, service_fn, util::BoxCloneService,
 };
 
-use super::support::{Call, Script};
+use super::{
+    sources,
+    support::{Call, Script},
+};
 
 async fn check<L>(layer: &L) -> Result<(), Report>
 where
     L: Layer<Simulated<&'static str>>,
     L::Service: Service<Call> + Clone,
 {
-    let request = || Call::new("Probe").idempotent();
+    // Where a replica is broken, a call waits for another.
+    let request = || {
+        Call::new("Probe")
+            .idempotent()
+            .within(Duration::from_secs(5))
+    };
     probe(layer, request, || "answer").await
+}
+
+/// Probes layers, and keeps their names.
+#[derive(Default)]
+struct Probed(BTreeSet<String>);
+
+impl Probed {
+    async fn check<L>(&mut self, layer: &L)
+    where
+        L: Layer<Simulated<&'static str>>,
+        L::Service: Service<Call> + Clone,
+    {
+        let path = type_name::<L>().split('<').next().unwrap();
+        let name = path.rsplit("::").next().unwrap();
+        self.check_as(name, layer).await;
+    }
+
+    async fn check_as<L>(&mut self, name: &str, layer: &L)
+    where
+        L: Layer<Simulated<&'static str>>,
+        L::Service: Service<Call> + Clone,
+    {
+        check(layer)
+            .await
+            .unwrap_or_else(|report| panic!("{name}: {report}"));
+        self.0.insert(name.to_owned());
+    }
+}
+
+/// The replica set of one that is a simulated service.
+fn replica(inner: Inner) -> Replicas<Inner> {
+    Replicas::new(Fixed::one("simulated"), connector(inner))
+}
+
+fn connector(
+    inner: Inner,
+) -> impl Service<&'static str, Response = Inner, Error = Error, Future: Send> + Clone + Send + Sync
+{
+    service_fn(move |_| std::future::ready(Ok(inner.clone())))
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_layer_keeps_the_contract() {
+    let (ms, second) = (Duration::from_millis(1), Duration::from_secs(1));
+    let mut all = Probed::default();
     for limit in [Limit::fixed(1), Limit::fixed(3), Limit::adaptive(1..=9)] {
-        check(&AdmissionLayer::new(limit)).await.unwrap();
+        all.check(&AdmissionLayer::new(limit)).await;
     }
-    check(&AdmissionLayer::new(Limit::fixed(1)).max_waiting(0))
-        .await
-        .unwrap();
-    let rate = Rate::per_second(100).burst(2);
-    check(&RateLimitLayer::new(rate)).await.unwrap();
-    let by_attempt = RateLimitLayer::new(rate).by(|call: &Call| call.cx.attempt());
-    check(&by_attempt.max_waiting(1)).await.unwrap();
-    check(&CatchPanicLayer::new()).await.unwrap();
-    check(&DrainLayer::new()).await.unwrap();
-    check(&InheritLayer::new()).await.unwrap();
-    check(&LogLayer::new()).await.unwrap();
-    let policy = MethodPolicy::new().deadline(Duration::from_secs(1));
-    let policies = MethodPolicies::new([("*", policy)]).unwrap();
-    check(&PolicyLayer::new(policies)).await.unwrap();
-    check(&RetryLayer::default()).await.unwrap();
-    check(&TimeoutLayer::default()).await.unwrap();
-    check(&TimeoutLayer::per_attempt(Duration::from_secs(1)))
-        .await
-        .unwrap();
-    check(&BreakerLayer::default()).await.unwrap();
-    check(&BreakerLayer::new(BreakerPolicy::new().failures(1)))
-        .await
-        .unwrap();
-    check(&CoalesceLayer::new(|_: &Call| Some(7)))
-        .await
-        .unwrap();
-    check(&CoalesceLayer::new(|_: &Call| None::<()>))
-        .await
-        .unwrap();
-    check(&FallbackLayer::with(|_, _| Some("instead")))
-        .await
-        .unwrap();
+    let refusing = AdmissionLayer::new(Limit::fixed(1)).max_waiting(0);
+    all.check(&refusing).await;
+    let balance = layer_fn(|inner| BalanceLayer::default().layer(replica(inner)));
+    all.check_as("BalanceLayer", &balance).await;
+    let reconnect = layer_fn(|inner| ReconnectLayer::new("simulated").layer(connector(inner)));
+    all.check_as("ReconnectLayer", &reconnect).await;
+    all.check(&BreakerLayer::default()).await;
+    let hasty = BreakerLayer::new(BreakerPolicy::new().failures(1));
+    all.check(&hasty).await;
+    all.check(&CatchPanicLayer::new()).await;
+    all.check(&CoalesceLayer::new(|_: &Call| Some(7))).await;
+    all.check(&CoalesceLayer::new(|_: &Call| None::<()>)).await;
+    all.check(&DrainLayer::new()).await;
+    all.check(&FallbackLayer::with(|_, _| Some("instead")))
+        .await;
     let simulated = layer_fn(|inner: Inner| FallbackLayer::service(inner.clone()).layer(inner));
-    check(&simulated).await.unwrap();
-    check(&HedgeLayer::after(Duration::from_secs(1)))
-        .await
-        .unwrap();
+    all.check_as("FallbackLayer", &simulated).await;
+    let faults = || FaultLayer::new(1);
+    all.check(&faults()).await;
+    all.check(&faults().delay(0.5, ms).repeat(2)).await;
+    let failing = faults().fail(0.3, || Error::application(1, ""));
+    all.check(&failing.lose_answer(0.3)).await;
+    // A call that is lost hangs, as is meant.
+    let losing = ServiceBuilder::new()
+        .layer(TimeoutLayer::per_attempt(100 * ms))
+        .layer(faults().lose_call(0.3).disconnect(0.3, || {}));
+    all.check_as("FaultLayer", &losing.into_inner()).await;
+    all.check(&HedgeLayer::after(second)).await;
     // While the first attempt runs, of which a simulated service has room for.
-    check(&HedgeLayer::after(Duration::ZERO).hedges(3))
-        .await
-        .unwrap();
-    check(&HedgeLayer::percentile(99.0, Duration::ZERO))
-        .await
-        .unwrap();
-    check(&FaultLayer::new(1)).await.unwrap();
-    check(
-        &FaultLayer::new(1)
-            .delay(0.5, Duration::from_millis(1))
-            .repeat(2),
-    )
-    .await
-    .unwrap();
-    check(
-        &FaultLayer::new(1)
-            .lose_answer(0.3)
-            .fail(0.3, || Error::application(1, "")),
-    )
-    .await
-    .unwrap();
+    all.check(&HedgeLayer::after(Duration::ZERO).hedges(3))
+        .await;
+    all.check(&HedgeLayer::percentile(99.0, Duration::ZERO))
+        .await;
+    all.check(&InheritLayer::new()).await;
+    all.check(&LogLayer::new()).await;
+    let foreign = layer_fn(|inner| OpaqueLayer::new(LogLayer::new()).layer(Opaque::new(inner)));
+    all.check_as("OpaqueLayer", &foreign).await;
+    let policies = MethodPolicies::new([("*", MethodPolicy::new().deadline(second))]);
+    all.check(&PolicyLayer::new(policies.unwrap())).await;
+    let rate = Rate::per_second(100).burst(2);
+    all.check(&RateLimitLayer::new(rate)).await;
+    let by_attempt = RateLimitLayer::new(rate).by(|call: &Call| call.cx.attempt());
+    all.check(&by_attempt.max_waiting(1)).await;
+    all.check(&RetryLayer::default()).await;
+    all.check(&TimeoutLayer::default()).await;
+    all.check(&TimeoutLayer::per_attempt(second)).await;
+    assert_eq!(all.0, sources::layers_in("src"), "probed, and there are");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,10 @@
-use steeple_layers::{Error, Execution, FaultLayer, Kind};
+use steeple_layers::{
+    Error, Execution, FaultLayer, Kind, PolicyLayer,
+    explain::{Explanation, Opaque},
+    policies::{MethodPolicies, MethodPolicy},
+};
 use tokio::time::{Instant, timeout};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::support::{Call, Script, seconds};
 
@@ -79,4 +83,43 @@ async fn an_idempotent_call_is_made_again_and_any_other_once() {
     let last = client.call(Call::new("Get").idempotent()).await.unwrap();
     assert_eq!(last, 4, "the answer is that of the third time");
     assert_eq!(script.attempts(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_idempotent_by_its_method_is_made_again_whoever_says_so() {
+    let script = Script::default();
+    let faults = FaultLayer::new(1).repeat(1).idempotent(["Get"]);
+    let mut client = faults.layer(script.clone());
+    client.call(Call::new("Put")).await.unwrap();
+    client.call(Call::new("Get")).await.unwrap();
+    assert_eq!(script.attempts(), 3);
+
+    let script = Script::default();
+    let policy = MethodPolicy::new().idempotent(true);
+    let policies = MethodPolicies::new([("Get", policy)]).unwrap();
+    let mut client = ServiceBuilder::new()
+        .layer(PolicyLayer::new(policies))
+        .layer(FaultLayer::new(1).repeat(1))
+        .service(script.clone());
+    client.call(Call::new("Put")).await.unwrap();
+    client.call(Call::new("Get")).await.unwrap();
+    assert_eq!(script.attempts(), 3);
+}
+
+#[test]
+fn what_goes_wrong_is_explained() {
+    let faults = FaultLayer::new(1)
+        .fail(0.25, on_purpose)
+        .disconnect(0.5, || {})
+        .repeat(2)
+        .idempotent(["Get"]);
+    let told = Explanation::of(&faults.layer(Opaque::new(Script::default()))).to_string();
+    for part in [
+        "25 % failed",
+        "50 % disconnected",
+        "repeated 2 times",
+        "idempotent: Get",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
 }

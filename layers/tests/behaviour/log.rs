@@ -1,46 +1,11 @@
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
-
 use steeple_layers::{Error, Kind, LogLayer, log::Describe};
 use tower::{Layer, ServiceExt, service_fn};
-use tracing::{Level, level_filters::LevelFilter, subscriber::set_default};
+use tracing::{Level, level_filters::LevelFilter};
 
-use super::support::{Call, Script, Step, reset, seconds};
-
-/// Where the lines go.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
-    }
-}
-
-/// Collects what is told at `level` or above while the guard lives.
-fn listen(level: Level) -> (Lines, tracing::subscriber::DefaultGuard) {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    (lines, set_default(subscriber))
-}
+use super::{
+    lines::listen,
+    support::{Call, Script, Step, reset, seconds},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_success_and_a_failure_are_told_with_what_the_context_knows() {

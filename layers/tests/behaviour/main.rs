@@ -12,9 +12,13 @@ mod fault;
 mod hedge;
 mod http;
 mod inherit;
+#[path = "../support/lines.rs"]
+mod lines;
 mod log;
 mod policies;
 mod rate_limit;
 mod retry;
+#[path = "../support/sources.rs"]
+mod sources;
 mod support;
 mod timeout;

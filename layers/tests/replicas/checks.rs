@@ -193,7 +193,7 @@ async fn a_ping_that_is_not_answered_in_time_is_a_bad_answer_and_so_is_a_panic()
     let check = HealthCheck::ping().interval(SECOND).unhealthy_after(1);
     let replicas = checked(&net, &["a", "b"], check.timeout(50 * MS)).start();
     settle().await;
-    net.mute("a");
+    net.mute("a", true);
     reaches(&replicas, "a", State::Unhealthy).await;
     let reason = replicas.endpoints()[0].reason().unwrap().clone();
     assert_eq!(

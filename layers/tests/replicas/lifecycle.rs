@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use steeple_layers::{
     Kind,
-    balance::{Choice, ReconnectLayer, pick_fn},
+    balance::{Choice, pick_fn},
     replicas::{Replicas, State},
     resolve::Fixed,
 };
 use tokio::time::{Instant, sleep};
 use tokio_test::{assert_pending, task};
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::support::{
     Behaviour, Call, Fake, Listed, MS, Net, Status, answer, are, call, client, client_by, settle,
@@ -188,7 +188,7 @@ async fn a_connection_that_answers_no_ping_is_replaced() {
     settle().await;
     sleep(Duration::from_secs(60)).await;
     assert_eq!(net.dials("a"), 1);
-    net.mute("a");
+    net.mute("a", true);
     sleep(Duration::from_secs(3)).await;
     assert_eq!((net.dials("a"), net.open("a")), (2, 1));
     are(&replicas, &[("a", State::Live)]);
@@ -288,21 +288,4 @@ async fn a_call_that_waits_keeps_a_set_from_being_idle() {
     assert_pending!(waiting.poll());
     net.start("a");
     assert_eq!(soon(waiting).await.unwrap(), "a");
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_endpoint_is_reconnected_by_a_layer_over_its_connector() {
-    let net = Net::default();
-    net.stop("a");
-    let mut service = ReconnectLayer::new("a").layer(net.clone());
-    let mut early = task::spawn(service.call(Call::default()));
-    assert_pending!(early.poll());
-    net.start("a");
-    assert_eq!(soon(early).await.unwrap(), "a");
-    for _ in 0..5 {
-        net.stop("a");
-        sleep(3 * Duration::from_secs(1)).await;
-        net.start("a");
-        assert_eq!(soon(service.call(Call::default())).await.unwrap(), "a");
-    }
 }

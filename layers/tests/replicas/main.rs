@@ -6,9 +6,16 @@ mod support;
 mod calls;
 mod checks;
 mod churn;
+mod events;
 mod health;
 mod lifecycle;
+#[path = "../support/lines.rs"]
+mod lines;
+mod logs;
+mod own_balancer;
+mod panics;
 mod pickers;
+mod reconnect;
 mod resolvers;
 mod resolving;
 mod retries;

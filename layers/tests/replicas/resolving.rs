@@ -196,3 +196,66 @@ async fn a_set_says_why_it_is_not_ready() {
     assert_eq!(answer(&mut client(&replicas)).await, "b");
     soon(replicas.ready()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_panics_leaves_the_set_as_it_is_and_is_asked_again() {
+    let (resolver, _) = scripted(false, |number| match number {
+        1 => Ok(Resolution::versioned(one(), 1)),
+        20 => Ok(Resolution::versioned(vec!["b".into()], 2)),
+        _ => panic!("on purpose"),
+    });
+    let replicas = Replicas::new(resolver, Net::default());
+    let error = soon(replicas.ready()).await.unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "the resolver panicked");
+    settle().await;
+    sleep(Duration::from_secs(5)).await;
+    let why = replicas.unresolved().unwrap();
+    assert_eq!(why.to_string(), "the resolver panicked");
+    assert_eq!(answer(&mut client(&replicas)).await, "a");
+    sleep(Duration::from_secs(60)).await;
+    are(&replicas, &[("b", State::Live)]);
+    assert_eq!(answer(&mut client(&replicas)).await, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_resolver_did_not_answer_can_be_read_until_it_does() {
+    let (resolver, _) = scripted(false, |number| match number {
+        0 | 4 => Ok(Resolution::versioned(one(), 1)),
+        1..4 => Err("no answer".into()),
+        _ => Ok(Resolution::versioned(one(), 1)),
+    });
+    let replicas = Replicas::new(resolver, Net::default());
+    soon(replicas.ready()).await.unwrap();
+    assert!(replicas.unresolved().is_none());
+    settle().await;
+    let why = replicas.unresolved().unwrap();
+    assert_eq!(why.source().unwrap().to_string(), "no answer");
+    sleep(Duration::from_secs(5)).await;
+    assert!(replicas.unresolved().is_none());
+    are(&replicas, &[("a", State::Live)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_whose_task_panics_fails_its_calls_and_says_why() {
+    struct Broken;
+
+    impl Resolver<&'static str> for Broken {
+        fn is_constant(&self) -> bool {
+            panic!("on purpose")
+        }
+
+        async fn resolve(&self, _: Option<&Version>) -> Answer {
+            Ok(Resolution::versioned(one(), 1))
+        }
+    }
+
+    let replicas = Replicas::new(Broken, Net::default());
+    let error = soon(call(&mut client(&replicas), Call::default())).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+    assert_eq!(error.message(), "the task of the replica set panicked");
+    assert_eq!(
+        soon(replicas.ready()).await.unwrap_err().kind(),
+        Kind::Internal
+    );
+}

@@ -1,16 +1,20 @@
 //! Retries over replicas: where they go, and how many there are.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 
+use proptest::{collection::vec, prelude::*};
 use steeple_layers::{
-    BalanceLayer, Kind, RetryLayer, RetryPolicy,
-    balance::{PeakEwma, Pick, RoundRobin},
+    BalanceLayer, HedgeLayer, Kind, RetryLayer, RetryPolicy, TimeoutLayer,
+    balance::{
+        ConsistentHash, LeastOfTwo, LeastPending, PeakEwma, Pick, Random, RoundRobin,
+        WeightedRoundRobin,
+    },
     replicas::{Ejection, Replicas},
     resolve::Fixed,
     retry::Budget,
@@ -18,11 +22,11 @@ use steeple_layers::{
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceBuilder};
 
-use crate::support::{Behaviour, Call, Fake, MS, Net, settle, soon};
+use crate::support::{Behaviour, Call, Fake, Listed, MS, Net, settle, soon};
 
 /// So many replicas that fail every call, and are called all the same.
 async fn failing(net: &Net, count: usize) -> (Vec<&'static str>, Replicas<Fake>) {
-    let names = ["a", "b", "c", "d", "e", "f"][..count].to_vec();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"][..count].to_vec();
     for name in &names {
         net.behave(name, Behaviour::Fail(Kind::Unavailable));
     }
@@ -107,30 +111,102 @@ async fn clones_that_call_at_once_stay_within_their_one_budget_to_the_call() {
     );
 }
 
-async fn no_attempt_meets_a_replica_again(pick: impl Pick, count: usize) {
+/// Each picker of ours.
+fn picks() -> [Arc<dyn Pick>; 7] {
+    [
+        Arc::new(PeakEwma::default()),
+        Arc::new(LeastOfTwo::default()),
+        Arc::new(LeastPending::default()),
+        Arc::new(Random::default()),
+        Arc::new(RoundRobin::default()),
+        Arc::new(WeightedRoundRobin::default()),
+        Arc::new(ConsistentHash::default()),
+    ]
+}
+
+/// How often each replica was called meanwhile.
+async fn met(net: &Net, names: &[&'static str], call: impl Future) -> Vec<usize> {
+    let seen = || -> Vec<usize> { names.iter().map(|name| net.calls(name)).collect() };
+    let before = seen();
+    soon(call).await;
+    let now = seen();
+    now.iter()
+        .zip(before)
+        .map(|(now, before)| now - before)
+        .collect()
+}
+
+/// Two to eight replicas under changing loads: as many attempts as there are replicas, each at another.
+async fn each_replica_is_met_once(pick: Arc<dyn Pick>, count: usize, loads: &[Vec<usize>]) {
     let net = Net::default();
     let (names, replicas) = failing(&net, count).await;
-    let policy = RetryPolicy::new().attempts(3).budget(None);
-    let balance = BalanceLayer::new(pick).layer(replicas);
-    let mut client = RetryLayer::new(policy).layer(balance);
-    let seen = || -> Vec<usize> { names.iter().map(|name| net.calls(name)).collect() };
-    for _ in 0..300 {
-        let before = seen();
-        soon(client.call(idempotent())).await.unwrap_err();
-        let now = seen();
-        let met: Vec<_> = now
+    let attempts = u32::try_from(count).unwrap();
+    let policy = RetryPolicy::new().attempts(attempts).budget(None);
+    let balance = BalanceLayer::new(pick).layer(replicas.clone());
+    let mut retrying = RetryLayer::new(policy).layer(balance.clone());
+    let hedge = HedgeLayer::after(MS)
+        .hedges(attempts - 1)
+        .budget(Budget::new(1000, 1000));
+    let mut hedging = hedge.layer(balance);
+    for (load, key) in loads.iter().zip(0..) {
+        let mut call = idempotent();
+        call.0.set_shard_key(key);
+        // Calls that are under way for as long as they are not polled.
+        let mut replicas = replicas.replicas();
+        let busy = load
             .iter()
-            .zip(before)
-            .map(|(now, before)| now - before)
-            .collect();
-        assert_eq!(met.iter().sum::<usize>(), 3);
-        assert!(met.iter().all(|times| *times <= 1), "{met:?}");
+            .map(|place| replicas[place % count].call(Call::default()));
+        let _busy: Vec<_> = busy.collect();
+
+        let failing = met(&net, &names, async { retrying.call(call.clone()).await }).await;
+        assert_eq!(failing, vec![1; count], "retried");
+
+        for name in &names {
+            net.behave(name, Behaviour::AnswerAfter(1000 * MS));
+        }
+        let slow = met(&net, &names, async { hedging.call(call).await }).await;
+        assert_eq!(slow, vec![1; count], "hedged");
+        for name in &names {
+            net.behave(name, Behaviour::Fail(Kind::Unavailable));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_attempts_of_a_call_meet_no_replica_twice_while_there_is_another(
+        pick in 0..7_usize,
+        count in 2..=8_usize,
+        loads in vec(vec(0..8_usize, 0..12), 1..8),
+        seed in any::<u64>(),
+    ) {
+        fastrand::seed(seed);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(each_replica_is_met_once(picks()[pick].clone(), count, &loads));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempts_of_a_call_meet_no_replica_twice() {
-    // The better of two looks at two for each attempt.
-    no_attempt_meets_a_replica_again(PeakEwma::default(), 6).await;
-    no_attempt_meets_a_replica_again(RoundRobin::default(), 3).await;
+async fn an_attempt_that_timed_out_or_found_no_replica_at_first_counts_as_tried_too() {
+    let net = Net::default();
+    for name in ["a", "b"] {
+        net.behave(name, Behaviour::Hang);
+    }
+    let listed = Listed::new(&[]);
+    let replicas = Replicas::builder(listed.clone(), net.clone());
+    let replicas = replicas.ejection(Ejection::never()).start();
+    let policy = RetryPolicy::new().attempts(2).budget(None);
+    let mut client = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy))
+        .layer(TimeoutLayer::per_attempt(50 * MS))
+        .layer(BalanceLayer::new(LeastOfTwo::default()))
+        .service(replicas);
+    for _ in 0..50 {
+        listed.set(&[]);
+        settle().await;
+        let call = client.call(idempotent());
+        listed.set(&["a", "b"]);
+        assert_eq!(met(&net, &["a", "b"], call).await, [1, 1]);
+    }
 }

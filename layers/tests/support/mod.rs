@@ -129,11 +129,11 @@ impl Net {
         self.server(name, |server| server.silent = true);
     }
 
-    /// The connections do not answer pings any more.
-    pub(crate) fn mute(&self, name: &str) {
+    /// Whether the connections leave pings without an answer from now on.
+    pub(crate) fn mute(&self, name: &str, mute: bool) {
         self.server(name, |server| {
             for connection in &server.connections {
-                connection.0.mute.store(true, SeqCst);
+                connection.0.mute.store(mute, SeqCst);
             }
         });
     }

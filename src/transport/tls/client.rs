@@ -213,7 +213,7 @@ fn spoken(mut config: ClientConfig) -> ClientConfig {
 
 /// The name of whom the endpoint dials.
 fn name_of(endpoint: Option<&Endpoint>) -> io::Result<ServerName<'static>> {
-    let host = endpoint.map_or("", Endpoint::host);
+    let host = endpoint.map_or("", Endpoint::server_name);
     // A zone says through which interface, and not who.
     let (host, _zone) = host.split_once('%').unwrap_or((host, ""));
     let host = if host.is_empty() { "localhost" } else { host };
