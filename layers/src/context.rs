@@ -23,7 +23,7 @@ pub struct Context {
     shard_key: u64,
     tried: Tried,
     seed: u32,
-    attempt: u32,
+    attempt: u16,
     /// In microseconds.
     hedge_delay: Option<NonZeroU32>,
     max_attempts: Option<NonZeroU8>,
@@ -171,12 +171,12 @@ impl Context {
 
     /// How many attempts of this call came before this one.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.attempt.into()
     }
 
-    /// Sets the number of attempts before this one.
+    /// Sets the number of attempts before this one. More than 65 535 are that many.
     pub fn set_attempt(&mut self, attempt: u32) -> &mut Self {
-        self.attempt = attempt;
+        self.attempt = u16::try_from(attempt).unwrap_or(u16::MAX);
         self
     }
 
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_policy_says_is_small_and_comes_out_as_it_went_in_within_its_limits() {
-        assert_eq!(size_of::<Context>(), 64);
+        assert_eq!(size_of::<Context>(), 56);
         let mut cx = Context::default();
         assert_eq!((cx.max_attempts(), cx.hedge_delay()), (None, None));
         for (set, got) in [(0, 1), (1, 1), (255, 255), (256, 255), (u32::MAX, 255)] {

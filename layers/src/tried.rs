@@ -10,18 +10,18 @@ use std::cell::Cell;
 
 /// A set of replicas, by their marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tried(u64);
+pub(crate) struct Tried(u16);
 
 /// Gives marks to the replicas of a set.
 ///
-/// There are 64. In a larger set several replicas share one: who has tried one of them passes over the others too, as
+/// There are 16, since a request is moved through every layer and has to be small. In a larger set several replicas share one: who has tried one of them passes over the others too, as
 /// long as there are more.
 pub(crate) struct Marks {
     /// How many have each.
     uses: [usize; MARKS],
 }
 
-const MARKS: usize = u64::BITS as usize;
+const MARKS: usize = u16::BITS as usize;
 
 thread_local! {
     static NOTED: Cell<Tried> = const { Cell::new(Tried(0)) };

@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Whether an earlier attempt of the call came to this member, as far as the layer that repeats it could see: it
-    /// does, unless there is one between that polls the call in a task of its own. Of more than 64 members, some that
+    /// does, unless there is one between that polls the call in a task of its own. Of more than 16 members, some that
     /// were not tried count as tried too.
     pub fn was_tried(&self, cx: &Context) -> bool {
         cx.tried().has(self.stats.mark)
