@@ -195,9 +195,8 @@ impl Peer {
         })
     }
 
-    /// Whether the connection is over and nobody else has a handle of it: what it has counted changes no more.
-    pub(crate) fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Lets the connection end in order, without waiting.

@@ -193,7 +193,7 @@ where
     S: Service<Request<Body>>,
     W: Wire,
 {
-    /// Ends at once what has not ended.
+    /// Ends at once what has not ended, and gives memory back.
     pub(super) fn abort(&mut self) {
         if self.closing.is_none() {
             self.finish(
@@ -237,6 +237,9 @@ where
 }
 
 impl From<Violation> for End {
+        // In two steps: what is dropped here may be the user's, and the lock is free by then.
+        let unwritten = self.shared.outbox().release();
+        drop(unwritten);
     fn from(violation: Violation) -> Self {
         let reason = violation.reason();
         Self::Tell(Cause::violation(violation), reason)
