@@ -219,8 +219,9 @@ where
         let listener = self.address.clone();
         let phase = self.phase.clone();
         self.tasks.connections.spawn(async move {
-            house.connection(io, address, listener, phase, wishes).await;
-            drop(slot);
+            house
+                .connection(io, address, listener, phase, wishes, slot)
+                .await;
         });
     }
 }

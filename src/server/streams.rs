@@ -7,7 +7,7 @@ use crate::{
     wire::Role,
 };
 
-/// Serves one ready stream until its client leaves: of a test, of a pair of pipes, of an upgraded HTTP connection.
+/// Serves one ready stream until its client leaves and no handler of it runs: of a test, of a pair of pipes, of an upgraded HTTP connection.
 /// With options, another wire or a client to be called: [`Builder`]. One request only:
 /// [`OneByOne`](crate::conn::OneByOne).
 ///
