@@ -12,6 +12,7 @@ mod counted;
 mod dialing;
 mod handshakes;
 mod on_the_wire;
+mod incoming;
 mod tls;
 #[cfg(unix)]
 mod unix;
