@@ -15,7 +15,11 @@ use crate::support::{call, echo, settle, soon};
 type Item = io::Result<MemStream>;
 
 /// A server of what the test gives.
-fn serve() -> (mpsc::UnboundedSender<Item>, ServerHandle, JoinHandle<Stopped>) {
+fn serve() -> (
+    mpsc::UnboundedSender<Item>,
+    ServerHandle,
+    JoinHandle<Stopped>,
+) {
     let (give, given) = mpsc::unbounded_channel::<Item>();
     let streams = stream::unfold(given, |mut given| async {
         let stream = given.recv().await?;
