@@ -61,8 +61,8 @@ use crate::{
 /// The task of one connection: a future that runs it until it ends, to be spawned.
 ///
 /// Its output is `Ok` if the connection ended in order, and otherwise the error that ended it. Where the peer has left
-/// in order and handlers of its [messages without an answer](Peer::notify) still run, it is ready when they have
-/// ended, or, once this side is to [drain](Peer::drain), with the grace. Dropping it ends the connection at once, and
+/// in order and handlers of its [messages without an answer](crate::Peer::notify) still run, it is ready when they have
+/// ended, or, once this side is to [drain](crate::Peer::drain), with the grace. Dropping it ends the connection at once, and
 /// calls on it fail.
 #[must_use = "a connection does nothing unless it is polled or spawned"]
 pub struct Connection<Io, S, W = Native>
