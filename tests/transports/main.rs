@@ -11,8 +11,8 @@ mod conformance;
 mod counted;
 mod dialing;
 mod handshakes;
-mod on_the_wire;
 mod incoming;
+mod on_the_wire;
 mod tls;
 #[cfg(unix)]
 mod unix;
