@@ -123,6 +123,7 @@
 //! | calls under way on a connection | 65 536 | [`Options::max_calls`] |
 //! | calls that wait for it | 32 768, then the oldest fails | [`Options::max_pending`], [`Options::overflow`] |
 //! | a handler, polled where its request comes in | 20 µs, then it gets a task | [a policy for its route](router#where-a-handler-runs) |
+//! | handlers of a connection | 4096, others wait | [`Options::max_handlers`] |
 //! | handlers of a server, of all connections | 8192, others wait | [`Quota::max_handlers`](conn::Quota::max_handlers) |
 //! | requests that wait, of a connection | 8192 and 64 MiB, others are refused | [`Options::max_waiting`] |
 //! | requests that wait, of a server | 1 GiB, then those of connections that have many are refused | [`Quota::max_waiting`](conn::Quota::max_waiting) |

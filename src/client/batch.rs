@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinSet, time::timeout_at};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout_at},
+};
 
 use super::{
     Answer, Channel, DefaultStack, Item, Payload,
@@ -44,8 +47,18 @@ use crate::{
 /// for none; and who runs it is woken once. Over any other service its calls are made one after the other, none
 /// waiting for the answer to another, each in a task of its own: together, but not at once.
 ///
-/// A batch is one attempt: calls of it are not tried again. The server runs them in any order, most at the same
-/// time. It is empty after a [`run`](Self::run) and can be used again.
+/// The server runs its calls in any order, most at the same time. It is empty after a [`run`](Self::run) and can be
+/// used again.
+///
+/// # What its calls have of the default stack
+///
+/// A trace, and a deadline: their own, that of [`Run::timeout`], or the client's default, and none beyond that of the
+/// handler that runs the batch. They wait for a replica together, until the last of these deadlines, or, if one of
+/// them [fails fast](crate::Context::is_fail_fast), no longer than that one would; a call whose own deadline has
+/// passed when the batch leaves then fails alone. A connection that stops taking calls before it has taken the batch
+/// gives way to another, once. That is all that is tried again: no call, and not a batch that finds a queue full.
+/// Who wants that adds it around, as in a loop with a pause. No call of a batch leaves a line in the
+/// [log](steeple_layers::log).
 pub struct Batch<S = DefaultStack, C = DefaultCodec> {
     codec: C,
     inner: Mutex<Inner<S>>,
@@ -62,15 +75,19 @@ struct Inner<S> {
 struct Collected {
     requests: Vec<Request<Body>>,
     tray: Arc<Tray>,
-    /// Whether calls of it may have been made.
-    begun: bool,
+    /// The numbers of the messages without an answer.
+    one_ways: Vec<u32>,
+    /// How many of the calls may have been made: those with the lowest numbers.
+    made: u32,
 }
 
 /// A batch that is to be run: set its deadline, then await it. It is a future, and runs when it is first polled.
 ///
-/// Awaiting gives `Ok` when each item has its result, whichever that is, and an error if the batch was refused as a
-/// whole: no call of it was made, and its items have the same error. Dropping it cancels what is not answered;
-/// items that are keep their answers.
+/// Awaiting gives `Ok` when each item has its result, whichever that is. It gives an error if the batch was refused as
+/// a whole: no call of it was made, and its items have the same error, which says so. And it gives one, for want of an
+/// item, if a [message without an answer](Batch::notify) could not be sent; its execution is then that of the batch,
+/// which may have run, and its source says what was wrong. Dropping the run cancels what is not answered; items that
+/// are keep their answers.
 #[must_use = "a batch is not run unless this is awaited"]
 pub struct Run<S> {
     /// Until it runs.
@@ -92,6 +109,10 @@ struct Plan<S> {
 /// How long after the deadline calls that are made one by one are given up: after the connection below, which
 /// knows what was sent, has had two ticks of its clock to say so.
 const GRACE: Duration = Duration::from_millis(4);
+
+/// How long to wait before another connection is chosen in the place of one that takes no more calls: the task that
+/// keeps it has been woken by then, and no longer offers it.
+const CHOOSE_AGAIN: Duration = Duration::from_millis(1);
 
 impl<S, C> Batch<S, C> {
     /// The most messages in a batch: as many as a connection has ids for.
@@ -140,19 +161,22 @@ where
     ) -> Result<Item<T, C>, Error> {
         let mut inner = self.lock();
         let body = args.into_body(&self.codec, &mut inner.arena)?;
-        self.add(&mut inner.collected, Request::new(method, body))
+        self.add_item(&mut inner.collected, Request::new(method, body))
     }
 
     /// Adds a message without an answer.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// As [`call`](Self::call). One that cannot be sent is an error of the [`Run`].
     pub fn notify(&self, method: impl Into<Method>, args: impl Payload) -> Result<(), Error> {
         let mut inner = self.lock();
         let body = args.into_body(&self.codec, &mut inner.arena)?;
         let mut request = Request::new(method, body);
         request.cx_mut().set_one_way(true);
-        self.add::<()>(&mut inner.collected, request).map(drop)
+        let collected = &mut inner.collected;
+        let number = self.add(collected, request)?;
+        collected.one_ways.push(number);
+        Ok(())
     }
 
     /// Adds a call of a request that is already made, as [`Client::request`](super::Client::request).
@@ -160,7 +184,7 @@ where
     /// # Errors
     /// [`Kind::Overflow`] if the batch holds [`MAX_LEN`](Self::MAX_LEN) messages.
     pub fn request<T: Answer>(&self, request: Request<Body>) -> Result<Item<T, C>, Error> {
-        self.add(&mut self.lock().collected, request)
+        self.add_item(&mut self.lock().collected, request)
     }
 
     /// Takes what was added, which leaves the batch empty, to be run.
@@ -176,23 +200,25 @@ where
         }
     }
 
-    fn add<T: Answer>(
+    fn add_item<T: Answer>(
         &self,
         collected: &mut Collected,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Item<T, C>, Error> {
+        let number = self.add(collected, request)?;
+        let (tray, codec) = (collected.tray.clone(), self.codec.clone());
+        Ok(Item::new(tray, number, codec))
+    }
+
+    /// Adds a message; its number.
+    fn add(&self, collected: &mut Collected, mut request: Request<Body>) -> Result<u32, Error> {
         if collected.requests.len() >= Self::MAX_LEN {
             let text = format!("a batch holds at most {} messages", Self::MAX_LEN);
             return Err(Error::new(Kind::Overflow, text));
         }
         ask_for(&self.codec, &mut request);
         collected.requests.push(request);
-        let number = collected.tray.add();
-        Ok(Item::new(
-            collected.tray.clone(),
-            number,
-            self.codec.clone(),
-        ))
+        Ok(collected.tray.add())
     }
 }
 
@@ -228,72 +254,90 @@ impl<S> Unpin for Run<S> {}
 
 async fn run<S: RpcService + Send + 'static>(plan: Plan<S>) -> Result<(), Error> {
     let Plan {
-        mut service,
+        service,
         mut collected,
         timeout,
     } = plan;
-    let mut requests = mem::take(&mut collected.requests);
-    if requests.is_empty() {
+    if collected.requests.is_empty() {
         return Ok(());
     }
-    let tray = &collected.tray.clone();
     if let Some(timeout) = timeout {
         // One look at the clock for all of them.
         let deadline = Context::default().set_timeout(timeout).deadline();
-        for request in &mut requests {
+        for request in &mut collected.requests {
             request.cx_mut().set_deadline(deadline);
         }
     }
-    let connection = match connection(&mut service, &mut requests).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            tray.fail(&error);
-            return Err(error);
-        }
-    };
-    let Some((peer, _channel)) = connection else {
-        collected.begun = true;
-        one_by_one(service, requests, tray).await;
+    if let Err(error) = make(service, &mut collected).await {
+        collected.tray.fail(&error);
+        return Err(error);
+    }
+    collected.check_one_ways()
+}
+
+/// Makes the calls, and waits for their answers.
+///
+/// # Errors
+/// None of them was made.
+async fn make<S: RpcService + Send + 'static>(
+    service: S,
+    collected: &mut Collected,
+) -> Result<(), Error> {
+    let (peer, stack) = below(&service);
+    if let Some(peer) = peer {
+        return at_once(&peer, collected).await;
+    }
+    let Some(stack) = stack else {
+        one_by_one(service, collected).await;
         return Ok(());
     };
-    let _underway = peer
-        .call_all(requests, tray)
-        .inspect_err(|error| _ = tray.fail(error))?;
-    poll_fn(|cx| tray.poll_all(cx.waker())).await;
+    let mut cx = stack.prepare(&mut collected.requests);
+    let channel = stack.channel(&cx).await?;
+    match at_once(channel.peer(), collected).await {
+        // It was a connection when it was chosen.
+        Err(error) if error.kind() != Kind::Overflow => {}
+        made => return made,
+    }
+    sleep(CHOOSE_AGAIN).await;
+    cx.set_attempt(1);
+    let channel = stack.channel(&cx).await?;
+    at_once(channel.peer(), collected).await
+}
+
+/// The connection that takes the batch as one, or the stack that knows one. Any other stack wants to see each call.
+fn below<S: 'static>(service: &S) -> (Option<Peer>, Option<DefaultStack>) {
+    let service: &dyn Any = service;
+    let channel = service.downcast_ref().map(Channel::peer);
+    let peer = channel.or(service.downcast_ref());
+    (peer.cloned(), service.downcast_ref().cloned())
+}
+
+/// Makes all calls together, or none, and waits for all.
+async fn at_once(peer: &Peer, collected: &mut Collected) -> Result<(), Error> {
+    let _underway = peer.call_all(&mut collected.requests, &collected.tray)?;
+    collected.requests = Vec::new();
+    collected.made = u32::MAX;
+    poll_fn(|cx| collected.tray.poll_all(cx.waker())).await;
     Ok(())
 }
 
-/// The connection that takes the batch as one, and what keeps it; `None` if the service is a stack that wants to
-/// see each call.
-async fn connection<S: 'static>(
-    service: &mut S,
-    requests: &mut [Request<Body>],
-) -> Result<Option<(Peer, Option<Channel>)>, Error> {
-    let service: &mut dyn Any = service;
-    if let Some(stack) = service.downcast_mut::<DefaultStack>() {
-        let channel = stack.channel_for(requests).await?;
-        return Ok(Some((channel.peer().clone(), Some(channel))));
-    }
-    let peer = match service.downcast_ref::<Channel>() {
-        Some(channel) => Some(channel.peer()),
-        None => service.downcast_ref::<Peer>(),
-    };
-    Ok(peer.map(|peer| (peer.clone(), None)))
-}
-
 /// Makes the calls one after the other and waits for all.
-async fn one_by_one<S>(mut service: S, requests: Vec<Request<Body>>, tray: &Arc<Tray>)
+async fn one_by_one<S>(mut service: S, collected: &mut Collected)
 where
     S: RpcService + Send + 'static,
 {
+    let requests = mem::take(&mut collected.requests);
     let deadline = requests.iter().filter_map(|it| it.cx().deadline()).max();
+    let (tray, made) = (&collected.tray, &mut collected.made);
     // Those that are under way go with this.
     let mut tasks = JoinSet::new();
     let all = async {
         for (number, request) in (0..).zip(requests) {
-            let tray = tray.clone();
-            let deliver = move |answer| deliver(&tray, number, answer);
-            if let Err(error) = poll_fn(|cx| service.poll_ready(cx)).await {
+            let deliver_to = tray.clone();
+            let deliver = move |answer| deliver(&deliver_to, number, answer);
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            *made = number + 1;
+            if let Err(error) = ready {
                 deliver(Err(error.into()));
                 continue;
             }
@@ -309,8 +353,7 @@ where
         return all.await;
     };
     if timeout_at(deadline, all).await.is_err() {
-        let error = Error::new(Kind::Timeout, "the deadline of the batch has passed");
-        tray.fail(&error.with_execution(Execution::MaybeExecuted));
+        collected.fail(Kind::Timeout, "the deadline of the batch has passed");
     }
 }
 
@@ -320,14 +363,34 @@ fn deliver(tray: &Tray, number: u32, answer: CallResult) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
+impl Collected {
+    /// Ends all that have not ended. What was not made was not sent.
+    fn fail(&self, kind: Kind, text: &'static str) {
+        let error = Error::new(kind, text);
+        self.tray.fail_from(self.made, &error);
+        self.tray
+            .fail(&error.with_execution(Execution::MaybeExecuted));
+    }
+
+    /// Tells of a message without an answer that was not sent: it has no item that could.
+    fn check_one_ways(&self) -> Result<(), Error> {
+        for number in &self.one_ways {
+            if let Poll::Ready(Err(error)) = self.tray.poll(*number, Waker::noop())
+                && error.execution() == Execution::NotSent
+            {
+                let text =
+                    "a message without an answer was not sent; the rest of the batch has run";
+                let error = Error::new(error.kind(), text).with_source(error);
+                return Err(error.with_execution(Execution::MaybeExecuted));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Collected {
     fn drop(&mut self) {
-        let error = Error::new(Kind::Cancelled, "the batch was dropped before it had run");
-        let execution = match self.begun {
-            true => Execution::MaybeExecuted,
-            false => Execution::NotSent,
-        };
-        self.tray.fail(&error.with_execution(execution));
+        self.fail(Kind::Cancelled, "the batch was dropped before it had run");
     }
 }
 

@@ -152,7 +152,7 @@ where
     ///
     /// # Errors
     /// What failed at once and was never sent: the arguments cannot be encoded, the connection is over, a queue is
-    /// full; or the call was polled before, and so is made.
+    /// full. Or the call was polled before, and so is made: that cancels it, and it may have run.
     ///
     /// # Panics
     /// If called outside of a tokio runtime and there is no answer at once.
@@ -164,7 +164,13 @@ where
                 request: Some(request),
             } => (service.clone(), request),
             State::Failed { error: Some(error) } => return Err(error),
-            _ => return Err(Error::new(Kind::Invalid, "the call was made before")),
+            State::Answering { .. } => {
+                let error = Error::new(Kind::Invalid, "the call was made before");
+                return Err(error.with_execution(Execution::MaybeExecuted));
+            }
+            State::Failed { error: None } | State::Unmade { request: None, .. } => {
+                return Err(Error::new(Kind::Invalid, "the call has failed before"));
+            }
         };
         let call = async move {
             poll_fn(|cx| service.poll_ready(cx))

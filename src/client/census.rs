@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::Channel;
-use crate::{Endpoint, Peer, Stats};
+use crate::{Endpoint, Stats, conn::Witness};
 
 /// The connections that there are, and what those counted that are no more. A cheap `Clone`.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Census(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     /// Those that somebody still has, and those that have ended since the last look.
-    peers: Vec<Peer>,
+    connections: Vec<Witness>,
     past: Stats,
 }
 
@@ -46,17 +46,18 @@ impl Census {
         match dialled {
             Ok(channel) => {
                 self.lock().past.dials += 1;
-                self.enter(channel.peer().clone());
+                self.enter(channel);
             }
             Err(_) => self.lock().past.dial_errors += 1,
         }
     }
 
     /// Counts from now on what a connection counts.
-    pub(super) fn enter(&self, peer: Peer) {
+    pub(super) fn enter(&self, channel: &Channel) {
+        let connection = Witness::new(channel.peer());
         let mut inner = self.lock();
         inner.sweep();
-        inner.peers.push(peer);
+        inner.connections.push(connection);
     }
 
     /// The sum of all.
@@ -64,8 +65,8 @@ impl Census {
         let mut inner = self.lock();
         inner.sweep();
         let mut stats = inner.past;
-        for peer in &inner.peers {
-            stats += peer.stats();
+        for connection in &inner.connections {
+            stats += connection.stats();
         }
         stats
     }
@@ -79,12 +80,10 @@ impl Inner {
     /// Lets go of the connections that are over and whose numbers change no more.
     fn sweep(&mut self) {
         let past = &mut self.past;
-        self.peers.retain(|peer| {
-            let ended = peer.is_alone();
-            if ended {
-                *past += peer.stats();
-            }
-            !ended
+        self.connections.retain(|connection| {
+            let ended = connection.final_stats();
+            *past += ended.unwrap_or_default();
+            ended.is_none()
         });
     }
 }
@@ -126,5 +125,40 @@ where
         let dialled = ready!(me.dial.poll(cx));
         me.census.dialled(&dialled);
         Poll::Ready(dialled)
+    }
+}
+
+#[cfg(all(test, feature = "test"))]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        Client, Connector,
+        transport::{Listener, mem::MemNetwork},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_connected_a_thousand_times_keeps_none_of_these_connections() {
+        let network = MemNetwork::new(1);
+        let mut listener = network.listen("a").unwrap();
+        tokio::spawn(async move {
+            loop {
+                // It hangs up on whoever comes.
+                drop(listener.accept().await);
+            }
+        });
+        let connector = Connector::new().dialer(network.dialer("client"));
+        let builder = Client::builder().connector(connector.clone());
+        let client = builder.timeout(None).connect_lazy("mem://a").unwrap();
+        let mut caller = client.clone();
+        tokio::spawn(async move { caller.call::<()>("m", "").await });
+        let dials = || connector.census.lock().past.dials;
+        while dials() < 1000 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(client.stats().dials, dials());
+        // It was swept before the last dial, when there was the one before.
+        let kept = connector.census.lock().connections.len();
+        assert!(kept <= 2, "{kept} connections are kept");
     }
 }

@@ -49,7 +49,7 @@ pub struct Connector<D = NetDialer, S = Unserved, W = Native> {
     wire: W,
     options: Options,
     dial_timeout: Duration,
-    census: Census,
+    pub(super) census: Census,
 }
 
 /// A connection that is being made. Dropping it ends the dial.
@@ -182,7 +182,7 @@ where
     pub fn connect_io(&self, io: impl Io, address: impl Into<Option<Address>>) -> Channel {
         let builder = self.builder().address(address);
         let channel = self.spawn(builder, io);
-        self.census.enter(channel.peer().clone());
+        self.census.enter(&channel);
         channel
     }
 

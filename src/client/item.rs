@@ -11,7 +11,7 @@ use std::{
 
 use super::Answer;
 use crate::{
-    Codec, Error, Kind,
+    Codec, Error, Execution, Kind,
     codec::DefaultCodec,
     conn::{CallResult, Tray},
 };
@@ -28,6 +28,13 @@ pub struct Item<T, C = DefaultCodec> {
     answer: PhantomData<fn() -> T>,
 }
 
+impl<T, C> Item<T, C> {
+    /// Whether the answer is there: the call has ended.
+    pub fn is_finished(&self) -> bool {
+        self.tray.is_here(self.number)
+    }
+}
+
 impl<T: Answer, C: Codec> Item<T, C> {
     pub(super) fn new(tray: Arc<Tray>, number: u32, codec: C) -> Self {
         Self {
@@ -38,17 +45,19 @@ impl<T: Answer, C: Codec> Item<T, C> {
         }
     }
 
-    /// The answer, after the batch has run.
+    /// The answer, after the batch has run. Who cannot know that it has asks whether it [is
+    /// there](Self::is_finished), or awaits the item.
     ///
     /// # Errors
-    /// That of the call; [`Kind::Invalid`] if the answer is no `T`, or if the batch has not run to its end.
+    /// That of the call; [`Kind::Invalid`] if the answer is no `T`; or if the batch has not run to its end, which
+    /// says nothing of the call: it may be under way, or go out with a run to come.
     pub fn take(self) -> Result<T, Error> {
         match self.tray.poll(self.number, Waker::noop()) {
             Poll::Ready(answer) => self.decode(answer),
-            Poll::Pending => Err(Error::new(
-                Kind::Invalid,
-                "the batch has not run to its end",
-            )),
+            Poll::Pending => {
+                let error = Error::new(Kind::Invalid, "the batch has not run to its end");
+                Err(error.with_execution(Execution::MaybeExecuted))
+            }
         }
     }
 
@@ -74,6 +83,7 @@ impl<T, C> fmt::Debug for Item<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
             .field("number", &self.number)
+            .field("is_finished", &self.is_finished())
             .finish_non_exhaustive()
     }
 }

@@ -11,9 +11,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 use steeple_layers::{
-    BalanceLayer, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
+    BalanceLayer, Carry, LogLayer, Replicas, RetryLayer, RetryPolicy, TimeoutLayer,
     balance::{Balance, PeakEwma},
     explain::{Explain, Explanation},
+    inherit,
     log::Log,
     retry::Retry,
     timeout::Timeout,
@@ -156,26 +157,41 @@ impl DefaultStack {
         self.common.census.stats()
     }
 
-    /// The connection that takes a whole batch, whose requests are given what calls have.
-    pub(super) async fn channel_for(
-        &self,
-        requests: &mut [Request<Body>],
-    ) -> Result<Channel, Error> {
+    /// Gives the requests of a batch what calls have, and returns by what a connection is chosen for all of them.
+    pub(super) fn prepare(&self, requests: &mut [Request<Body>]) -> steeple_layers::Context {
+        let settings = &self.common.settings;
         // One look at the clock for all of them.
-        let timeout = self.common.settings.timeout;
+        let timeout = settings.timeout;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let inherited = inherit::deadline();
         let trace = trace();
         for request in &mut *requests {
             trace.mark(request);
-            if request.cx().deadline().is_none() {
-                request.cx_mut().set_deadline(deadline);
+            let cx = request.cx_mut();
+            if cx.deadline().is_none() {
+                cx.set_deadline(deadline);
+            }
+            if let Some(inherited) = inherited.filter(|_| !cx.is_independent()) {
+                cx.limit_deadline(inherited);
             }
         }
-        let first = requests.iter().filter_map(|it| it.cx().deadline()).min();
+        let mut contexts = requests.iter().map(Carry::cx);
+        let fail_fast = contexts
+            .clone()
+            .any(|cx| cx.fail_fast().unwrap_or(settings.fail_fast));
+        // The last one: a call that is in more of a hurry than the others fails alone.
+        let deadline = contexts.try_fold(None, |last, cx| Some(last.max(Some(cx.deadline()?))));
         let mut cx = steeple_layers::Context::default();
-        cx.set_deadline(first).set_seed(fastrand::u32(1..));
+        cx.set_deadline(deadline.flatten())
+            .set_fail_fast(fail_fast)
+            .set_seed(fastrand::u32(1..));
+        cx
+    }
+
+    /// The connection for a whole batch.
+    pub(super) async fn channel(&self, cx: &steeple_layers::Context) -> Result<Channel, Error> {
         let mut balance = self.common.balance.clone();
-        Ok(balance.choose(&cx).await?.connection())
+        Ok(balance.choose(cx).await?.connection())
     }
 }
 

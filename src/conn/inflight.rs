@@ -271,6 +271,14 @@ impl InFlight {
         waits
     }
 
+    /// The slot of a call and what it is; `None` if it has ended.
+    pub(super) fn unfinished(&self, key: Key) -> Option<(u32, Ending)> {
+        let slot = self.slots.get(key.index as usize)?;
+        let same = slot.generation == key.generation;
+        same.then(|| self.ending(key.index))?
+            .map(|ending| (key.index, ending))
+    }
+
     /// The next call, from slot `from` on, whose deadline is not after `now`: the slot and what it is.
     pub(super) fn next_expired(&self, now: Tick, from: u32) -> Option<(u32, Ending)> {
         self.next_waiting(from, |slot| slot.terms.deadline <= now)
@@ -384,16 +392,22 @@ impl InFlight {
 
     fn next_waiting(&self, from: u32, over: impl Fn(&Slot) -> bool) -> Option<(u32, Ending)> {
         let rest = (0..).zip(&self.slots).skip(from as usize);
-        let mut waiting = rest.filter(|(_, slot)| slot.is_waiting() && over(slot));
-        let (index, slot) = waiting.next()?;
-        let ending = match slot.stage {
-            Stage::Pending(_) => Ending::Pending,
-            _ => {
+        let mut over = rest.filter(|(_, slot)| over(slot));
+        over.find_map(|(index, _)| Some((index, self.ending(index)?)))
+    }
+
+    /// What the call in a slot is, if it has not ended.
+    fn ending(&self, index: u32) -> Option<Ending> {
+        let slot = &self.slots[index as usize];
+        match slot.stage {
+            Stage::Pending(_) => Some(Ending::Pending),
+            Stage::Sent => {
                 let generation = slot.generation;
-                Ending::Sent(self.id(Key { index, generation }), slot.place)
+                let id = self.id(Key { index, generation });
+                Some(Ending::Sent(id, slot.place))
             }
-        };
-        Some((index, ending))
+            Stage::Free { .. } | Stage::Orphan => None,
+        }
     }
 }
 

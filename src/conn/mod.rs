@@ -67,6 +67,7 @@ mod unserved;
 mod values;
 mod waiting;
 mod window;
+mod witness;
 
 pub use self::{
     builder::Builder,
@@ -81,4 +82,4 @@ pub use self::{
     unserved::Unserved,
     values::Values,
 };
-pub(crate) use self::{mailbox::CallResult, tray::Tray};
+pub(crate) use self::{mailbox::CallResult, tray::Tray, witness::Witness};

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use super::{cause::Cause, outbox::check};
+use super::{cause::Cause, expansion::Expansion, outbox::check};
 use crate::{
     Body, Error, Execution, Kind, Request, Response,
     wire::{
@@ -53,6 +53,7 @@ pub struct OneByOne<Io, W: Wire = Native> {
     capabilities: Capabilities,
     input: BytesMut,
     out: Out,
+    expansion: Expansion,
 }
 
 /// How many bytes are asked for in one read.
@@ -84,6 +85,7 @@ impl<Io, W: Wire> OneByOne<Io, W> {
             capabilities,
             input: BytesMut::new(),
             out,
+            expansion: Expansion::new(None),
         }
     }
 
@@ -124,7 +126,7 @@ where
                     } => {
                         let deadline = remaining.and_then(|left| Instant::now().checked_add(left));
                         request.cx_mut().set_deadline(deadline);
-                        let result = call(service, request, self.capabilities).await;
+                        let result = self.call(service, request).await?;
                         self.answer(id, result).await?;
                         return Ok(true);
                     }
@@ -134,7 +136,7 @@ where
                     }
                     Frame::OneWay(request) => {
                         // Nobody hears what comes of it.
-                        let _ = call(service, request, self.capabilities).await;
+                        let _unheard = self.call(service, request).await?;
                         return Ok(true);
                     }
                     Frame::Offer => self.encoder.preface(&mut self.out),
@@ -161,6 +163,24 @@ where
             if read.map_err(|error| Cause::read(error).error(true))? == 0 {
                 return self.end_of_input();
             }
+        }
+    }
+
+    /// Calls the service. Before that, the client gets what there is for it: it may wait for that, and a handler for
+    /// the client.
+    async fn call<S>(
+        &mut self,
+        service: &mut S,
+        mut request: Request<Body>,
+    ) -> Result<Result<Response<Body>, Error>, Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+        S::Error: Into<Error>,
+    {
+        self.write().await?;
+        match self.expansion.expand(request.body_mut()) {
+            Ok(_expanded) => Ok(answer_of(service, request, self.capabilities).await),
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -227,7 +247,7 @@ where
 }
 
 /// What the service answers within the deadline, in the encoding that was asked for.
-async fn call<S>(
+async fn answer_of<S>(
     service: &mut S,
     request: Request<Body>,
     carried: Capabilities,

@@ -111,7 +111,7 @@ impl Default for Options {
             max_unsent: 128 * 1024 * 1024,
             max_waiting: 8192,
             max_waiting_bytes: 64 * 1024 * 1024,
-            max_handlers: 65_536,
+            max_handlers: 4096,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),
             read_idle: None,
@@ -206,7 +206,10 @@ impl Options {
         self
     }
 
-    /// How many handlers may be running for this connection. Default: 65 536. Further requests wait.
+    /// How many handlers may be running for this connection, those included that wait for their
+    /// [turn](crate::router::Handler::ordered) or for a thread. Further requests wait. Default: 4096, half of what all
+    /// connections of a server may have [together](Quota::max_handlers), so that one client whose calls are stuck
+    /// leaves room for others. Where many clients are not to be trusted, less is better.
     pub fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = handlers.max(1);
         self

@@ -21,7 +21,7 @@ use super::{
     tray::Tray,
     values::Values,
 };
-use crate::{Body, Error, Execution, Kind, Request, Response, transport::Address};
+use crate::{Body, Error, Request, Response, transport::Address};
 
 /// The other end of a connection: a cheap `Clone` and a tower [`Service`].
 ///
@@ -37,12 +37,11 @@ pub struct Peer {
     mailbox: Option<Arc<Mailbox>>,
 }
 
-/// The calls of a batch. Dropping it cancels those that have not ended.
+/// The calls of a batch. Dropping it cancels those that have not ended: each is told whether it was sent.
 #[derive(Debug)]
 pub(crate) struct Underway {
     shared: Arc<Shared>,
     keys: Vec<Key>,
-    tray: Arc<Tray>,
 }
 
 impl Peer {
@@ -181,23 +180,22 @@ impl Peer {
     /// encoded under one lock, so they share a write as far as the stream takes it.
     ///
     /// # Errors
-    /// As a call that cannot begin; [`Kind::Overflow`](crate::Kind::Overflow) if there is no room for all.
+    /// As a call that cannot begin; [`Kind::Overflow`](crate::Kind::Overflow) if there is no room for all. The
+    /// requests are then as they were, for another connection.
     pub(crate) fn call_all(
         &self,
-        requests: Vec<Request<Body>>,
+        requests: &mut Vec<Request<Body>>,
         tray: &Arc<Tray>,
     ) -> Result<Underway, Error> {
         let keys = self.shared.call_all(requests, tray)?;
         Ok(Underway {
             shared: self.shared.clone(),
             keys,
-            tray: tray.clone(),
         })
     }
 
-    /// Whether the connection is over and nobody else has a handle of it: what it has counted changes no more.
-    pub(crate) fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Lets the connection end in order, without waiting.
@@ -274,11 +272,7 @@ impl Service<Request<Body>> for Peer {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        let error = Error::new(Kind::Cancelled, "the batch was given up");
-        let error = error.with_execution(Execution::MaybeExecuted);
-        if self.tray.fail(&error) {
-            self.shared.abandon_all(&self.keys);
-        }
+        self.shared.abandon_all(&self.keys);
     }
 }
 

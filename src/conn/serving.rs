@@ -22,6 +22,7 @@ use std::{
 };
 
 use http::Extensions;
+use steeple_layers::moment::Moment;
 use tower_service::Service;
 
 use super::{
@@ -66,6 +67,9 @@ pub(super) struct Serving<S: Service<Request<Body>>> {
     has_new_room: bool,
     /// Not later than the first deadline of a live request.
     earliest: Tick,
+    /// When the clock was last looked at, and how many requests with a deadline were started since.
+    looked: Tick,
+    unlooked: u32,
 }
 
 /// What was answered without a task.
@@ -106,6 +110,10 @@ enum At {
 /// Requests that waited and are started in one turn. More would keep answers from the peer that are ready.
 const STARTS_PER_TURN: usize = 256;
 
+/// Requests with a deadline that are started between two looks at the clock. Those that were read together may stand
+/// behind handlers that take long where they begin; a look for each would cost as much as a short handler.
+const STARTS_PER_LOOK: u32 = 8;
+
 impl<S> Serving<S>
 where
     S: RpcService,
@@ -138,6 +146,8 @@ where
             unsent: 0,
             has_new_room: false,
             earliest: Tick::NEVER,
+            looked: clock.tick(Moment::now()),
+            unlooked: 0,
         }
     }
 
@@ -211,15 +221,15 @@ where
         Ok(())
     }
 
-    /// Takes a message without an answer. False if it was dropped because too many wait.
+    /// Takes a message without an answer. As a request; what is answered is counted, and heard by nobody.
     pub(super) fn one_way(
         &mut self,
         request: Request<Body>,
         cx: &mut Context<'_>,
         answers: &mut Answers,
-    ) -> bool {
+    ) {
         self.last_one_way += 1;
-        self.arrive(Reply::Nobody(self.last_one_way), request, cx, answers)
+        self.arrive(Reply::Nobody(self.last_one_way), request, cx, answers);
     }
 
     /// Takes a request back.
@@ -295,10 +305,7 @@ where
                 }
                 At::Waiting(serial) => {
                     waiting.remove(*serial);
-                    let text = "the deadline passed before the handler began";
-                    let error = Error::new(Kind::Timeout, text);
-                    let error = error.with_execution(Execution::NotStarted);
-                    answers.push((Reply::To(*id, Encoding::RAW), Err(error)));
+                    answers.push((Reply::To(*id, Encoding::RAW), Err(late())));
                     false
                 }
             }
@@ -316,14 +323,13 @@ where
         mut request: Request<Body>,
         cx: &mut Context<'_>,
         answers: &mut Answers,
-    ) -> bool {
+    ) {
         request.set_connection(self.connection.clone());
         match self.poll_start(cx) {
             Poll::Ready(Ok(())) => self.start(reply, request, answers),
             Poll::Ready(Err(error)) => answers.push((reply, Err(error))),
-            Poll::Pending => return self.wait(reply, request, answers),
+            Poll::Pending => self.wait(reply, request, answers),
         }
-        true
     }
 
     /// Whether a request that has just come may start, behind none that waits.
@@ -366,33 +372,31 @@ where
     }
 
     /// Lets a request wait for the service, or refuses it.
-    fn wait(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) -> bool {
+    fn wait(&mut self, reply: Reply, request: Request<Body>, answers: &mut Answers) {
         if let Err(error) = self.share.check_waiting() {
-            answers.push((reply, Err(error)));
-            return false;
+            return answers.push((reply, Err(error)));
         }
         let deadline = self.deadline(&request);
         match self.waiting.push(reply, request) {
             Ok(serial) => {
                 self.share.set_waiting(self.waiting.held());
                 self.enter(reply, deadline, At::Waiting(serial));
-                true
             }
-            Err((reply, error)) => {
-                answers.push((reply, Err(error)));
-                false
-            }
+            Err((reply, error)) => answers.push((reply, Err(error))),
         }
     }
 
     /// Calls the service, which is ready, and polls the handler once.
     #[inline(always)]
     fn start(&mut self, reply: Reply, mut request: Request<Body>, answers: &mut Answers) {
+        let deadline = self.deadline(&request);
+        if deadline != Tick::NEVER && self.is_late(deadline) {
+            return answers.push((reply, Err(late())));
+        }
         let expanded = match self.expansion.expand(request.body_mut()) {
             Ok(expanded) => expanded,
             Err(error) => return answers.push((reply, Err(error))),
         };
-        let deadline = self.deadline(&request);
         let service = &mut self.service;
         let poll = begin_slot(&mut self.slot, || service.call(request));
         match poll {
@@ -429,9 +433,28 @@ where
         }
     }
 
+    /// Whether a deadline has passed, as of the last look at the clock.
+    fn is_late(&mut self, deadline: Tick) -> bool {
+        self.unlooked += 1;
+        if self.unlooked == STARTS_PER_LOOK {
+            self.unlooked = 0;
+            self.looked = self.clock.tick(Moment::now());
+        }
+        deadline <= self.looked
+    }
+
     fn deadline(&self, request: &Request<Body>) -> Tick {
         self.clock.deadline(request.cx().deadline_moment())
     }
+}
+
+/// What is answered to a request whose deadline passed before its handler began.
+fn late() -> Error {
+    let error = Error::new(
+        Kind::Timeout,
+        "the deadline passed before the handler began",
+    );
+    error.with_execution(Execution::NotStarted)
 }
 
 impl<S: Service<Request<Body>>> Serving<S> {

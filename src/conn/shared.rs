@@ -186,10 +186,10 @@ impl Shared {
     /// Begins all calls of a batch, whose answers come to `tray`, or none.
     pub(super) fn call_all(
         &self,
-        mut requests: Vec<Request<Body>>,
+        requests: &mut Vec<Request<Body>>,
         tray: &Arc<Tray>,
     ) -> Result<Vec<Key>, Error> {
-        for request in &mut requests {
+        for request in &mut *requests {
             self.compress(request.body_mut());
         }
         let timed = self.ages || requests.iter().any(|it| it.cx().deadline().is_some());
@@ -199,7 +199,7 @@ impl Shared {
         };
         let mut leavings = Leavings::default();
         let mut outbox = self.outbox();
-        let result = outbox.call_all(&mut requests, now, tray, &mut leavings);
+        let result = outbox.call_all(requests, now, tray, &mut leavings);
         leavings.wake(outbox.rouse());
         result
     }
@@ -221,7 +221,7 @@ impl Shared {
         self.outbox().abandon(key, &mut leavings);
     }
 
-    /// Ends the calls of a batch that have not ended.
+    /// Ends the calls of a batch that have not ended, as cancelled.
     pub(super) fn abandon_all(&self, keys: &[Key]) {
         let mut leavings = Leavings::default();
         self.outbox().abandon_all(keys, &mut leavings);

@@ -160,6 +160,12 @@ impl State {
         self.ours.is_some_and(|drain| drain.acknowledged)
     }
 
+    /// When the grace of this side's drain is over.
+    pub(super) fn grace_ends(&self) -> Tick {
+        let since = self.ours.map(|drain| drain.since);
+        since.map_or(Tick::NEVER, |since| since.after(self.timeouts.grace))
+    }
+
     /// The peer has opened its direction.
     pub(super) fn opened(&mut self) {
         self.opened = true;
@@ -357,7 +363,6 @@ impl State {
             Asked::Queued | Asked::Taken => None,
         });
         let unasked = may_ask.then_some(self.last_read);
-        let drain = self.ours.map(|drain| drain.since);
         let unfinished = self.unfinished.map(|(since, _)| since);
         [
             (after(unopened, Some(of.handshake)), Timer::Handshake),
@@ -368,7 +373,7 @@ impl State {
             (after(unasked, of.keepalive), Timer::Keepalive),
             (after(asked, Some(of.keepalive_timeout)), Timer::Asked),
             (self.check_unanswered, Timer::Unanswered),
-            (after(drain, Some(of.grace)), Timer::Grace),
+            (self.grace_ends(), Timer::Grace),
         ]
     }
 }

@@ -20,7 +20,8 @@ pub struct Stats {
     pub one_way_sent: u64,
     /// Messages without an answer that this side was given.
     pub one_way_received: u64,
-    /// Messages without an answer that were dropped because too many waited.
+    /// Messages without an answer that no handler has seen: too many waited, the service or a limit refused them, or
+    /// their deadline had passed.
     pub one_way_dropped: u64,
     /// Values or errors that handlers returned to messages without an answer.
     pub one_way_answers: u64,

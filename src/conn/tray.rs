@@ -64,6 +64,11 @@ impl Tray {
         Poll::Ready(plain(answer))
     }
 
+    /// Whether the answer to one call has come.
+    pub(crate) fn is_here(&self, number: u32) -> bool {
+        !matches!(self.lock().places[number as usize], Place::Missing(_))
+    }
+
     /// Whether all answers are here, or a promise to wake whoever waits for that.
     pub(crate) fn poll_all(&self, waker: &Waker) -> Poll<()> {
         let _old;
@@ -92,23 +97,34 @@ impl Tray {
         }
     }
 
-    /// The calls that are missing end with this error. Whether there were any.
-    pub(crate) fn fail(&self, error: &Error) -> bool {
+    /// The calls that are missing end with this error.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.fail_from(0, error);
+    }
+
+    /// The calls that are missing end with this error, from the one with this number on.
+    pub(crate) fn fail_from(&self, number: u32, error: &Error) {
         let mut wakers = Vec::new();
         let mut tray = self.lock();
-        let missing = mem::take(&mut tray.missing) > 0;
-        if missing {
-            for place in &mut tray.places {
+        let Places {
+            places,
+            missing,
+            waiting,
+        } = &mut *tray;
+        if *missing > 0 {
+            for place in places.iter_mut().skip(number as usize) {
                 if let Place::Missing(waiting) = place {
                     wakers.extend(waiting.take());
                     *place = Place::Here(Err(error.clone()));
+                    *missing -= 1;
                 }
             }
-            wakers.extend(tray.waiting.take());
+            if *missing == 0 {
+                wakers.extend(waiting.take());
+            }
         }
         drop(tray);
         wakers.into_iter().for_each(Waker::wake);
-        missing
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -166,13 +182,27 @@ mod tests {
         let numbers = [tray.add(), tray.add()];
         deliver(&tray, numbers[0]);
         let error = Error::new(Kind::Cancelled, "given up");
-        assert!(tray.fail(&error));
-        assert!(!tray.fail(&error), "nothing is missing any more");
+        tray.fail(&error);
         let waker = Waker::noop();
         assert!(tray.poll_all(waker).is_ready());
         assert_eq!(deliver(&tray, numbers[1]), 0, "it comes too late");
+        tray.fail(&Error::new(Kind::Internal, "so does this"));
         assert_ready!(tray.poll(numbers[0], waker)).unwrap();
         let error = assert_ready!(tray.poll(numbers[1], waker)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Cancelled);
+    }
+
+    #[test]
+    fn the_last_of_those_that_fail_together_wakes_who_waits_for_all() {
+        let tray = Tray::default();
+        let numbers = [tray.add(), tray.add(), tray.add()];
+        let mut all = task::spawn(std::future::poll_fn(|cx| tray.poll_all(cx.waker())));
+        assert_pending!(all.poll());
+        tray.fail_from(numbers[1], &Error::new(Kind::Cancelled, "given up"));
+        assert!(!all.is_woken() && !tray.is_here(numbers[0]) && tray.is_here(numbers[2]));
+        tray.fail(&Error::new(Kind::Timeout, "given up"));
+        assert!(all.is_woken());
+        let error = assert_ready!(tray.poll(numbers[2], Waker::noop())).unwrap_err();
         assert_eq!(error.kind(), Kind::Cancelled);
     }
 }

@@ -365,9 +365,10 @@ impl Service<Request> for Router {
 
     /// Always ready; one without a route, never.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(match self.0.is_empty() {
-            false => Ok(()),
-            true => Err(Error::new(Kind::Unimplemented, "the router is empty")
+        // A server asks before it serves: whatever making the layers on routes comes to, comes then.
+        Poll::Ready(match self.0.table() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Kind::Unimplemented, "the router is empty")
                 .with_execution(Execution::NotStarted)),
         })
     }

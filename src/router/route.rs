@@ -156,8 +156,8 @@ impl<S> Route<S> {
     /// compute for long. Meant for plain functions; an `async` one keeps its thread while it awaits.
     ///
     /// There are at most 512 such threads unless the runtime is built with another number. Further calls wait for
-    /// one. They count as handlers, of which a server has at most [8192](crate::conn::Quota::max_handlers) unless told
-    /// otherwise, so that the rest waits with its connections, in bounds; and of one route at most 65 536 wait, beyond
+    /// one. They count as handlers, of which a connection has at most [4096](crate::Options::max_handlers) and a server
+    /// [8192](crate::conn::Quota::max_handlers) unless told otherwise, so that the rest waits with its connections, in bounds; and of one route at most 65 536 wait, beyond
     /// which calls are refused. A call that is cancelled before its handler has begun never begins; one that has begun
     /// runs to its end, and nobody hears of it.
     pub fn blocking(mut self) -> Self {

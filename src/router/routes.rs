@@ -1,4 +1,4 @@
-//! What a router is made of, and what it becomes when the first call comes.
+//! What a router is made of, and what it becomes when it is served.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Routes<S> {
     by_name: BTreeMap<String, Entry<S>>,
     fallback: Option<Entry<S>>,
-    /// Made of the above when the first call comes.
+    /// Made of the above when the router is first asked whether it is ready.
     table: OnceLock<Table>,
 }
 
@@ -35,7 +35,7 @@ enum Origin<S> {
 }
 
 /// What calls are looked up in.
-struct Table {
+pub(super) struct Table {
     by_name: HashMap<String, RouteService, BuildHasherDefault<NameHasher>>,
     fallback: Option<RouteService>,
 }
@@ -109,11 +109,20 @@ impl<S> Routes<S> {
 impl Routes<()> {
     /// What answers calls of this method.
     pub(super) fn find(&self, method: &str) -> Option<&RouteService> {
-        let table = self.table.get_or_init(|| self.table());
+        let table = self.table()?;
         table.by_name.get(method).or(table.fallback.as_ref())
     }
 
-    fn table(&self) -> Table {
+    /// What calls are looked up in, made at the first time; `None` if there are no routes.
+    pub(super) fn table(&self) -> Option<&Table> {
+        if let Some(table) = self.table.get() {
+            return Some(table);
+        }
+        let make = || self.make_table();
+        (!self.is_empty()).then(|| self.table.get_or_init(make))
+    }
+
+    fn make_table(&self) -> Table {
         let by_name = self.by_name.iter();
         Table {
             by_name: by_name

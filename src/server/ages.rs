@@ -50,8 +50,11 @@ impl Ages {
             () = old(self.age) => "max_age",
             () = idle(peer, self.idle) => "max_idle",
         };
-        drains(reason);
-        peer.release();
+        // One that is over, and of which only handlers run, has no age.
+        if !peer.is_closed() {
+            drains(reason);
+            peer.release();
+        }
         connection.await
     }
 }

@@ -144,7 +144,10 @@ where
                 accepted = accept(&mut self.listener, self.paused_until), if self.in_hand.is_none() => {
                     match accepted {
                         Ok((io, address)) => self.admit(io, address, wishes),
-                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Over::Ended,
+                        Err(error) if is_end(&error) => {
+                            tracing::info!(target: events::SERVER, listener = %self.address, "a listener has ended");
+                            return Over::Ended;
+                        }
                         Err(error) => self.pause(&error),
                     }
                 }
@@ -186,7 +189,9 @@ where
             let accept = coop::unconstrained(self.listener.accept());
             match now(accept).await {
                 Some(Ok((io, address))) => self.refuse(io, address, Reason::Shutdown, STOPS.into()),
-                Some(Err(_)) => return,
+                Some(Err(error)) if is_end(&error) => return,
+                // Perhaps about a client that is gone again: others may stand behind it.
+                Some(Err(_)) => {}
                 None if asked_again => return,
                 None => {
                     // The runtime may not have asked the system since somebody came.
@@ -219,8 +224,9 @@ where
         let listener = self.address.clone();
         let phase = self.phase.clone();
         self.tasks.connections.spawn(async move {
-            house.connection(io, address, listener, phase, wishes).await;
-            drop(slot);
+            house
+                .connection(io, address, listener, phase, wishes, slot)
+                .await;
         });
     }
 }
@@ -231,6 +237,11 @@ async fn accept<L: Listener>(
 ) -> io::Result<(L::Io, Address)> {
     sleep_until(paused_until).await;
     listener.accept().await
+}
+
+/// Whether a listener has [ended](Listener::accept).
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 async fn acquire(free: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {

@@ -112,7 +112,7 @@ impl ServerHandle {
 
     /// Ends the server in order: after its [lame duck](super::Server::lame_duck) phase, if it has one, it
     /// accepts no more, tells every client, serves what was called before the
-    /// client knew, and closes each connection when all of that is answered, or after
+    /// client knew, messages without an answer too, and closes each connection when all of that is done, or after
     /// [`drain_grace`](crate::Options::drain_grace). Returns when all are closed, or the server was dropped. It
     /// goes on if this future is dropped.
     pub async fn drain(&self) {

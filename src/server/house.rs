@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower_service::Service;
 
 use super::{
@@ -56,6 +56,7 @@ where
         listener: Address,
         mut phase: watch::Receiver<Phase>,
         wishes: watch::Receiver<Wish>,
+        slot: Option<OwnedSemaphorePermit>,
     ) {
         let within = self.options.handshake_timeout;
         let opened = tokio::select! {
@@ -65,7 +66,7 @@ where
             () = draining(&mut phase) => Err(STOPS.into()),
         };
         match opened {
-            Ok(opened) => self.served(opened, listener, phase, wishes).await,
+            Ok(opened) => self.served(opened, listener, phase, wishes, slot).await,
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => {
                     let text = refused.to_string();
@@ -84,6 +85,7 @@ where
         listener: Address,
         mut phase: watch::Receiver<Phase>,
         wishes: watch::Receiver<Wish>,
+        slot: Option<OwnedSemaphorePermit>,
     ) {
         let Opened {
             io,
@@ -124,7 +126,14 @@ where
         let drains = |reason| {
             tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
         };
-        if let Err(error) = self.ages.live(pin!(connection), &peer, drains).await {
+        let mut connection = pin!(connection);
+        let life = self.ages.live(connection.as_mut(), &peer, drains);
+        let (ended, ()) = tokio::join!(life, async {
+            peer.closed().await;
+            // Handlers may run on, and take the place of no client.
+            drop(slot);
+        });
+        if let Err(error) = ended {
             tracing::debug!(target: events::SERVER, %address, %error, "a connection was lost");
         }
         drop(entry);

@@ -28,6 +28,7 @@
 //!
 //! | what | unless set | why | by |
 //! |---|---|---|---|
+//! | handlers of a connection | 4096; others wait | one client whose calls are stuck takes half of the places | [`Options::max_handlers`](crate::Options::max_handlers) |
 //! | handlers of all connections | 8192; others wait in turn | more only take memory from those that run | [`Quota::max_handlers`](crate::conn::Quota::max_handlers) |
 //! | unsent answers of all | 1 GiB; then who does not read gets no more | clients that do not read cost the others nothing | [`Quota::max_unsent`](crate::conn::Quota::max_unsent) |
 //! | requests that wait for a handler, of all | 1 GiB; then who has many waiting is refused | as above | [`Quota::max_waiting`](crate::conn::Quota::max_waiting) |

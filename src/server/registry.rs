@@ -73,8 +73,11 @@ impl Registry {
         self.lock().addresses.clone()
     }
 
+    /// Those that are connected. Of others handlers may still run.
     pub(super) fn peers(&self) -> Vec<Peer> {
-        self.lock().peers.values().cloned().collect()
+        let mut peers = self.all();
+        peers.retain(|peer| !peer.is_closed());
+        peers
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -103,9 +106,13 @@ impl Registry {
     /// Ends all connections.
     pub(super) fn stop(&self, wish: Wish) {
         self.lock().wish = wish;
-        for peer in self.peers() {
+        for peer in self.all() {
             end(&peer, wish);
         }
+    }
+
+    fn all(&self) -> Vec<Peer> {
+        self.lock().peers.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

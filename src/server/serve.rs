@@ -77,7 +77,8 @@ impl<L: Listener, W: Wire + Clone> Server<L, W> {
     }
 
     /// Serves each connection by a service of its own, which `make` makes when it is accepted, with nothing around it.
-    /// It is told [who has come](Accepted), and has a handle to call the client by.
+    /// It is told [who has come](Accepted), and has a handle to call the client by. Each connection calls a clone of
+    /// `make` of its own, once: what it keeps from one to the next has to be shared by its clones, as in an `Arc`.
     ///
     /// Where it fails, the client is told the error and refused. It has
     /// [`handshake_timeout`](crate::Options::handshake_timeout) for it, and holds nobody else up.

@@ -7,8 +7,8 @@ use crate::{
     wire::Role,
 };
 
-/// Serves one ready stream until its client leaves: of a test, of a pair of pipes, of an upgraded HTTP connection.
-/// With options, another wire or a client to be called: [`Builder`]. One request only:
+/// Serves one ready stream until its client has left and no handler of it runs: of a test, of a pair of pipes, of an
+/// upgraded HTTP connection. With options, another wire or a client to be called: [`Builder`]. One request only:
 /// [`OneByOne`](crate::conn::OneByOne).
 ///
 /// # Errors

@@ -7,7 +7,8 @@ use futures_core::Stream;
 use super::{Address, Io, Listener};
 
 /// Listens to a [`Stream`] of connections: those that another part of the process accepts, filters or wraps. When
-/// it has ended, so has the listener.
+/// it has ended, so has the listener, and nothing else is its end: an item that is an error is a failed accept, whatever
+/// its kind.
 ///
 /// ```
 /// use futures_util::stream;
@@ -54,7 +55,14 @@ where
 
     async fn accept(&mut self) -> io::Result<(I, Address)> {
         let next = poll_fn(|cx| self.streams.as_mut().poll_next(cx)).await;
-        next.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))
+        match next {
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+            // Of a connection that broke off early; from a listener it would mean its own end.
+            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(io::Error::other(error))
+            }
+            Some(accepted) => accepted,
+        }
     }
 
     fn local_address(&self) -> Address {

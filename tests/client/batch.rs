@@ -256,7 +256,12 @@ async fn the_items_of_a_batch_that_is_not_run_are_told() {
     let (client, _server) = connect(Options::new(), echo());
     let batch = client.batch();
     let early = batch.call::<()>("echo", "").unwrap();
-    assert_eq!(kind(early.take()).0, Kind::Invalid);
+    assert!(!early.is_finished());
+    // It may yet go out, with a run to come.
+    assert_eq!(
+        kind(early.take()),
+        (Kind::Invalid, Execution::MaybeExecuted)
+    );
     let dropped = batch.call::<()>("echo", "").unwrap();
     drop(batch.run());
     assert_eq!(
@@ -374,4 +379,124 @@ async fn a_service_that_panics_fails_its_items_and_hangs_nobody() {
     let item = batch.call::<()>("m", "").unwrap();
     soon(batch.run()).await.unwrap();
     assert_eq!(kind(item.take()).0, Kind::Internal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_taken_too_early_may_have_run() {
+    let probe = Probe::default();
+    let (client, _server) = connect(Options::new(), probe.service());
+    let batch = client.batch();
+    let early = batch.call::<String>("wait", "x").unwrap();
+    let late = batch.call::<String>("wait", "x").unwrap();
+    let run = tokio::spawn(batch.run());
+    probe.until_started(2).await;
+    assert_eq!(
+        kind(early.take()),
+        (Kind::Invalid, Execution::MaybeExecuted)
+    );
+    assert!(!late.is_finished());
+    probe.ring();
+    soon(run).await.unwrap().unwrap();
+    assert!(late.is_finished());
+    assert_eq!(late.take().unwrap(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_that_is_dropped_had_not_sent_was_not_sent() {
+    let probe = Probe::default();
+    let (client, _server) = connect(Options::new().max_calls(1), probe.service());
+    client.service().handshaken().await.unwrap();
+    let batch = client.batch();
+    let items = [(); 2].map(|()| batch.call::<()>("never", "").unwrap());
+    let mut run = task::spawn(batch.run());
+    assert_pending!(run.poll());
+    probe.until_started(1).await;
+    drop(run);
+    let ends = items.map(|item| kind(item.take()));
+    let of = |execution| (Kind::Cancelled, execution);
+    assert_eq!(ends, [of(Execution::MaybeExecuted), of(Execution::NotSent)]);
+    let stats = client.service().stats();
+    assert_eq!(stats.calls.errors(Kind::Cancelled), 2);
+    probe.until_dropped(1).await;
+    assert_eq!(probe.started(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_a_stack_had_not_taken_were_not_sent() {
+    let probe = Probe::default();
+    let stack = || {
+        let stack = ServiceBuilder::new().concurrency_limit(1);
+        Client::new(stack.service(probe.service())).batch()
+    };
+
+    let dropped = stack();
+    let given_up = [(); 3].map(|()| dropped.call::<()>("never", "").unwrap());
+    let mut run = task::spawn(dropped.run());
+    assert_pending!(run.poll());
+    probe.until_started(1).await;
+    drop(run);
+
+    let expired = stack();
+    let late = [(); 3].map(|()| expired.call::<()>("never", "").unwrap());
+    soon(expired.run().timeout(Duration::from_secs(1)))
+        .await
+        .unwrap();
+
+    for (items, why) in [(given_up, Kind::Cancelled), (late, Kind::Timeout)] {
+        let ends = items.map(|item| kind(item.take()));
+        let of = |execution| (why, execution);
+        let [first, others @ ..] = ends;
+        assert_eq!(first, of(Execution::MaybeExecuted));
+        assert_eq!(others, [of(Execution::NotSent); 2]);
+    }
+    assert_eq!(probe.started(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_sent_is_an_error_of_the_run() {
+    let (client, server) = connect(Options::new(), calculator());
+    let name = "x".repeat(1 << 20);
+    for at_once in [true, false] {
+        let layered = ServiceBuilder::new()
+            .map_err(Error::from)
+            .service(client.service().clone());
+        let layered = Client::new(layered).batch();
+        let direct = client.batch();
+        let add = |a: i32| match at_once {
+            true => direct.call::<i32>("add", &(a, 1)),
+            false => layered.call::<i32>("add", &(a, 1)),
+        };
+        let sum = add(1).unwrap();
+        let error = if at_once {
+            direct.notify(name.clone(), "").unwrap();
+            direct.run().await.unwrap_err()
+        } else {
+            layered.notify(name.clone(), "").unwrap();
+            layered.run().await.unwrap_err()
+        };
+        // Of the batch, and it has run.
+        assert_eq!(
+            (error.kind(), error.execution()),
+            (Kind::Invalid, Execution::MaybeExecuted)
+        );
+        assert_eq!(sum.take().unwrap(), 2);
+    }
+    settle().await;
+    assert_eq!(server.stats().one_way_received, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_own_deadline_has_passed_fails_alone() {
+    let probe = Probe::default();
+    let (client, _server) = connect(Options::new(), probe.service());
+    let batch = client.batch();
+    let mut request = Request::new("echo", "late".into());
+    request.cx_mut().set_deadline(tokio::time::Instant::now());
+    let late = batch.request::<bytes::Bytes>(request).unwrap();
+    let other = batch.call::<String>("echo", "x").unwrap();
+    settle().await;
+    soon(batch.run()).await.unwrap();
+    assert_eq!(kind(late.take()), (Kind::Timeout, Execution::NotSent));
+    assert_eq!(other.take().unwrap(), "x");
+    assert_eq!(probe.started(), 1);
 }

@@ -8,6 +8,7 @@ mod batch;
 mod calls;
 mod counters;
 mod default_stack;
+mod stack_batch;
 mod started;
 
 use steeple::{

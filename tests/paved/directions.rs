@@ -15,10 +15,10 @@ use tower::util::BoxCloneSyncService;
 use crate::{connect, support::soon};
 
 /// What either side calls, and whatever keeps the connection and the server.
-type Caller = Client<BoxCloneSyncService<steeple::Request, steeple::Response, Error>>;
+pub(super) type Caller = Client<BoxCloneSyncService<steeple::Request, steeple::Response, Error>>;
 
 /// A caller of `router` in each direction.
-async fn both_directions(
+pub(super) async fn both_directions(
     router: impl Fn() -> Router,
 ) -> [(&'static str, Caller, Box<dyn Send>); 2] {
     let (client, server) = connect(router(), Router::new().route("Other", || ())).await;

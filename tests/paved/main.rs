@@ -5,6 +5,7 @@ mod support;
 
 mod directions;
 mod errors;
+mod protocol;
 mod stuck;
 
 use steeple::{

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use steeple::{
-    Execution, Kind, Options, Request,
+    Error, Execution, Kind, Options, Request, Response,
     wire::numbers::{kind, reason, status},
 };
 use tokio::time::{Instant, sleep};
-use tower::Service;
+use tower::{Service, service_fn};
 
 use crate::support::{
     Gate, Probe, call, cancel, dial, request, response, serve, settle, soon, status_of,
@@ -199,4 +199,32 @@ async fn a_call_whose_deadline_passed_in_a_layer_is_not_sent() {
         (Kind::Timeout, Execution::NotSent)
     );
     server.expect_silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_behind_slow_handlers_until_its_deadline_passed_is_not_started() {
+    // It takes a second, and all of it where it begins: the clock is on when its first poll returns.
+    let slow = service_fn(async |request: Request| {
+        if request.method() == "slow" {
+            tokio::time::advance(SECOND).await;
+        }
+        Ok::<Response, Error>(Response::default())
+    });
+    let (mut client, _server) = serve(Options::new(), slow);
+    client.shake_hands().await;
+    let within = |id| request(id, "m").aux(1_000);
+    let behind = (2..40).map(|n| within(2 * n));
+    let read = std::iter::once(request(2, "slow")).chain(behind);
+    client.send_all(read).await;
+    let mut late = 0;
+    for _ in 0..39 {
+        let response = client.frame().await;
+        if response.code != status::OK {
+            let (code, not_processed, _) = status_of(&response);
+            assert_eq!((code, not_processed), (status::TIMEOUT, true));
+            late += 1;
+        }
+    }
+    // The clock is looked at now and then.
+    assert!(late > 30, "{late} of 38");
 }

@@ -1,7 +1,10 @@
 //! Messages without an answer.
 
+use std::task::{Context, Poll};
+
 use steeple::{
-    Execution, Kind, Options, Request,
+    Error, Execution, Kind, Options, Request,
+    conn::{Excess, Quota},
     wire::numbers::{flag, kind, reason},
 };
 use tower::Service;
@@ -203,4 +206,47 @@ async fn its_handler_ends_with_a_connection_that_is_closed_at_once() {
     probe.until_started(1).await;
     server.close();
     probe.until_dropped(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_no_handler_has_seen_is_counted_whatever_refused_it() {
+    // A service that is not ready and never will be.
+    let broken = Broken(Probe::default().service());
+    let (mut client, server) = serve(Options::new(), broken);
+    client.shake_hands().await;
+    client.send(one_way("m")).await;
+    settle().await;
+    let stats = server.stats();
+    assert_eq!((stats.one_way_received, stats.one_way_dropped), (1, 1));
+
+    // A limit that is reached.
+    let probe = Probe::default();
+    let options = Options::new().quota(Quota::new().max_handlers(1, Excess::Refuse));
+    let (mut client, server) = serve(options, probe.service());
+    client.shake_hands().await;
+    client
+        .send_all([request(2, "never"), one_way("echo")])
+        .await;
+    settle().await;
+    let stats = server.stats();
+    assert_eq!((stats.one_way_received, stats.one_way_dropped), (1, 1));
+    assert_eq!(probe.started(), 1);
+}
+
+/// Never ready.
+#[derive(Clone)]
+struct Broken<S>(S);
+
+impl<S: Service<Request, Error = Error>> Service<Request> for Broken<S> {
+    type Response = S::Response;
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Err(Error::new(Kind::Unavailable, "out of order")))
+    }
+
+    fn call(&mut self, request: Request) -> S::Future {
+        self.0.call(request)
+    }
 }

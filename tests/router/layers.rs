@@ -6,8 +6,9 @@ use std::{
 };
 
 use steeple::{
-    Error, Execution, Kind, Request, Response, Router, from_tower,
+    Connector, Error, Execution, Kind, Request, Response, Router, Server, from_tower,
     router::{Handler, RouteService},
+    transport::mem::MemNetwork,
 };
 use tower::{
     Layer, ServiceBuilder, ServiceExt, layer::layer_fn, limit::ConcurrencyLimitLayer, service_fn,
@@ -137,4 +138,27 @@ async fn a_service_says_itself_how_far_a_call_got() {
             (Kind::Unavailable, Execution::NotStarted)
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_on_routes_are_made_once_before_the_router_is_called() {
+    let made = Arc::new(Mutex::new(0));
+    let counting = {
+        let made = made.clone();
+        layer_fn(move |inner: RouteService| {
+            *made.lock().unwrap() += 1;
+            inner
+        })
+    };
+    let router = Router::new().route("One", (|| 1).layer(counting));
+    assert_eq!(*made.lock().unwrap(), 0);
+    let network = MemNetwork::new(1);
+    let _server = Server::new(network.listen("server").unwrap()).spawn(router);
+    assert_eq!(*made.lock().unwrap(), 1);
+    for client in ["a", "b"] {
+        let connector = Connector::new().dialer(network.dialer(client));
+        let channel = connector.connect("mem://server").await.unwrap();
+        assert_eq!(ask::<_, i32>(&channel, "One", ()).await.unwrap(), 1);
+    }
+    assert_eq!(*made.lock().unwrap(), 1);
 }

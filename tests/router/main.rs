@@ -14,7 +14,7 @@ mod policies;
 
 use serde::{Serialize, de::DeserializeOwned};
 use steeple::{
-    Address, Channel, Connector, Encoding, Error, Request, RpcService,
+    Address, Channel, Connector, Encoding, Error, Options, Request, RpcService,
     codec::{Arena, Codec, Json, decode, encode},
     conn::Builder,
     transport::mem::MemStream,
@@ -29,8 +29,17 @@ fn client<S>(service: S) -> Channel
 where
     S: RpcService + Send + 'static,
 {
+    client_of(Options::new(), service)
+}
+
+/// The same, of a server with these options.
+fn client_of<S>(options: Options, service: S) -> Channel
+where
+    S: RpcService + Send + 'static,
+{
     let (near, far) = MemStream::pair(64 * 1024);
     let (_, server) = Builder::new(Role::Acceptor)
+        .options(options)
         .address(Address::Other("client".into()))
         .extension("of the connection")
         .build(far, service);

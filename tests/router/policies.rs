@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::{
-    ask, client, is_alive, refusal, request as value,
+    ask, client, client_of, is_alive, refusal, request as value,
     support::{RawPeer, request, serve, settle},
 };
 
@@ -172,7 +172,8 @@ fn ten_thousand_blocking_calls_take_turns_on_a_few_threads_and_are_all_answered(
         let router = Router::new()
             .route("Block", function.blocking())
             .route("Echo", |text: String| text);
-        let channel = client(router);
+        let options = Options::new().max_handlers(20_000);
+        let channel = client_of(options, router);
         let calls = (0..10_000).map(|_| channel.clone().call(value("Block", ())));
         let calls: Vec<_> = calls.collect();
         // All have arrived when one that came after them is answered, which no thread keeps from it.

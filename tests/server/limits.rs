@@ -1,8 +1,14 @@
 //! What the connections of a server may have together.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use steeple::{
-    Channel, Connector, Execution, Kind, Options, Server, ServerHandle, Stopped,
+    Channel, Connector, Execution, Kind, Options, Router, Server, ServerHandle, Stopped,
     conn::{Excess, Quota},
+    router::Handler,
     transport::mem::{MemListener, MemNetwork},
     wire::numbers::reason,
 };
@@ -77,6 +83,31 @@ async fn a_connection_over_the_limit_is_told_so_and_leaves_the_others_alone() {
     settle().await;
     let mut third = town.connect().await;
     soon(third.call(call("echo", "x"))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_connections_is_that_of_all_listeners_together() {
+    let network = MemNetwork::new(5);
+    let [server, other] = ["server", "other"].map(|name| network.listen(name).unwrap());
+    let server = Server::new(server).also(other);
+    let server = server.max_connections(1, Excess::Refuse);
+    let handle = server.spawn(Probe::default().service());
+    let connect = async |name: &str| {
+        let connector = Connector::new().dialer(network.dialer("client"));
+        connector.connect(format!("mem://{name}").as_str()).await
+    };
+    for (one, another) in [("server", "other"), ("other", "server")] {
+        let first = connect(one).await.unwrap();
+        soon(first.handshaken()).await.unwrap();
+        for name in [one, another] {
+            let refused = connect(name).await.unwrap();
+            let error = soon(refused.handshaken()).await.unwrap_err();
+            assert!(error.to_string().contains("max_connections"), "{error}");
+        }
+        soon(first.drain()).await;
+        settle().await;
+    }
+    assert_eq!(handle.stats().refusals, 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,4 +353,37 @@ async fn several_servers_may_share_a_quota() {
     let _answer = one.call(call("wait", ""));
     towns[0].probe.until_started(1).await;
     soon(other.call(call("echo", ""))).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_calls_are_stuck_leaves_places_for_others() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let counted = started.clone();
+    let stuck = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>()
+    };
+    let router = Router::new()
+        .route("Stuck", stuck.clone())
+        .route("InOrder", stuck.ordered())
+        .route("Fine", async || tokio::task::yield_now().await);
+    let network = MemNetwork::new(5);
+    Server::new(network.listen("server").unwrap()).spawn(router);
+    for method in ["Stuck", "InOrder"] {
+        let connector = Connector::new().dialer(network.dialer("client"));
+        let [mut greedy, mut modest] = [
+            connector.connect("mem://server").await.unwrap(),
+            connector.connect("mem://server").await.unwrap(),
+        ];
+        // More than there are places for all together.
+        let calls: Vec<_> = (0..10_000).map(|_| greedy.call(call(method, ""))).collect();
+        settle().await;
+        soon(modest.call(call("Fine", ""))).await.unwrap();
+        // Those of an ordered route have a place while they wait for their turn.
+        let begun = started.swap(0, Ordering::Relaxed);
+        assert_eq!(begun, if method == "Stuck" { 4096 } else { 1 });
+        drop(calls);
+        soon(greedy.drain()).await;
+        started.store(0, Ordering::Relaxed);
+    }
 }

@@ -7,6 +7,7 @@ mod accepting;
 mod ends;
 mod life;
 mod limits;
+mod messages;
 mod rolling_drain;
 mod stack;
 mod streams;

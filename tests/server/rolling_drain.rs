@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use steeple::{
-    Channel, Connector, Error, Execution, Request, Response, Server, ServerHandle, Stopped,
+    Channel, Client, Connector, Error, Execution, Request, Response, Router, RpcService, Server,
+    ServerHandle, Stopped,
+    router::State,
     server::Phase,
     transport::{Listener, TcpListener, mem::MemNetwork},
 };
@@ -31,6 +34,8 @@ const TERM: Duration = Duration::from_millis(5);
 /// Between a dial, or a bind, that was refused and the next.
 const AGAIN: Duration = Duration::from_millis(1);
 
+type Clerk = BoxCloneSyncService<Request, Response, Error>;
+
 /// What servers and callers have in common.
 #[derive(Clone, Default)]
 struct Story(Arc<Inner>);
@@ -47,7 +52,7 @@ struct Inner {
 
 impl Story {
     /// Writes down what runs. Some of it ends at once, and some takes a while in which a drain may come.
-    fn service(&self) -> BoxCloneSyncService<Request, Response, Error> {
+    fn service(&self) -> Clerk {
         let story = self.clone();
         BoxCloneSyncService::new(service_fn(move |request: Request| {
             let story = story.clone();
@@ -65,8 +70,7 @@ impl Story {
     }
 
     fn serve(&self, listener: impl Listener) -> (ServerHandle, JoinHandle<Stopped>) {
-        let server = Server::new(listener);
-        (server.handle(), tokio::spawn(server.serve(self.service())))
+        serve(listener, self.service())
     }
 
     /// Makes one call after the other until the story is over, each until it is answered, and over a new connection
@@ -113,8 +117,54 @@ impl Story {
         false
     }
 
+    /// The same as a router.
+    fn router(&self) -> Router {
+        let service = self.service();
+        let once = move |State(mut service): State<Clerk>, request: Request| async move {
+            service.call(request).await
+        };
+        Router::new().route("Once", once).with_state(service)
+    }
+
+    /// As [`calls`](Self::calls), by a client that dials again and repeats by itself.
+    async fn calls_by(self, caller: usize, mut client: Client) -> usize {
+        let mut calls = 0;
+        while !self.0.over.load(Ordering::Relaxed) {
+            let name = format!("{caller}: {calls}");
+            loop {
+                let error = match client.call::<Bytes>("Once", name.as_bytes().to_vec()).await {
+                    Ok(answer) => {
+                        assert_eq!(answer, name);
+                        break;
+                    }
+                    Err(error) => error,
+                };
+                // Where its own repeats were not enough.
+                assert!(
+                    error.execution().is_safe_to_repeat(),
+                    "{name} is in doubt: {error:?}"
+                );
+                sleep(AGAIN).await;
+            }
+            calls += 1;
+        }
+        calls
+    }
+
     /// All is over, and every call has run once.
-    async fn check(&self, mut callers: JoinSet<usize>) {
+    async fn check(&self, callers: JoinSet<usize>) {
+        let calls = self.check_ledger(callers).await;
+        let repeated = &self.0;
+        let repeated =
+            [&repeated.not_sent, &repeated.not_started].map(|it| it.load(Ordering::Relaxed));
+        assert!(
+            repeated.iter().sum::<usize>() > REPLACEMENTS,
+            "{repeated:?} of {calls}"
+        );
+    }
+
+    /// That every call has run once; how many there were.
+    async fn check_ledger(&self, mut callers: JoinSet<usize>) -> usize {
         self.0.over.store(true, Ordering::Relaxed);
         let mut calls = 0;
         while let Some(made) = callers.join_next().await {
@@ -124,31 +174,24 @@ impl Story {
         let wrong: Vec<_> = ledger.iter().filter(|(_, runs)| **runs != 1).collect();
         assert!(wrong.is_empty(), "not run once: {wrong:?}");
         assert_eq!(ledger.len(), calls);
-        let repeated = &self.0;
-        let repeated =
-            [&repeated.not_sent, &repeated.not_started].map(|it| it.load(Ordering::Relaxed));
-        assert!(
-            repeated.iter().sum::<usize>() > REPLACEMENTS,
-            "{repeated:?} of {calls}"
-        );
+        calls
     }
 }
 
-/// Clients call without waiting for a word of the server, also those whom nobody has accepted.
-#[tokio::test(start_paused = true)]
-async fn no_call_is_in_doubt_or_lost_or_run_twice_while_servers_replace_each_other() {
-    let (story, network) = (Story::default(), MemNetwork::new(7));
-    network
-        .all()
-        .latency(Duration::from_micros(300))
-        .jitter(Duration::from_micros(200));
-    let mut server = story.serve(network.listen("server").unwrap());
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
-        let connector = Connector::new().dialer(network.dialer(&format!("client {caller}")));
-        let dial = move || connector.connect("mem://server");
-        callers.spawn(story.clone().calls(caller, dial));
-    }
+fn serve<S>(listener: impl Listener, service: S) -> (ServerHandle, JoinHandle<Stopped>)
+where
+    S: RpcService<Future: Send> + Clone + Send + 'static,
+{
+    let server = Server::new(listener);
+    (server.handle(), tokio::spawn(server.serve(service)))
+}
+
+/// Replaces a server in memory again and again.
+async fn replace<S>(network: &MemNetwork, service: impl Fn() -> S)
+where
+    S: RpcService<Future: Send> + Clone + Send + 'static,
+{
+    let mut server = serve(network.listen("server").unwrap(), service());
     for _ in 0..REPLACEMENTS {
         sleep(TERM).await;
         let (handle, serving) = server;
@@ -159,11 +202,55 @@ async fn no_call_is_in_doubt_or_lost_or_run_twice_while_servers_replace_each_oth
                 Err(_) => sleep(AGAIN).await,
             }
         };
-        server = story.serve(listener);
+        server = serve(listener, service());
         drain.await.unwrap();
         assert_eq!(serving.await.unwrap(), Stopped::Drained);
     }
+    // The last one serves on.
+    drop(server);
+}
+
+/// Clients call without waiting for a word of the server, also those whom nobody has accepted.
+#[tokio::test(start_paused = true)]
+async fn no_call_is_in_doubt_or_lost_or_run_twice_while_servers_replace_each_other() {
+    let (story, network) = (Story::default(), MemNetwork::new(7));
+    network
+        .all()
+        .latency(Duration::from_micros(300))
+        .jitter(Duration::from_micros(200));
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let connector = Connector::new().dialer(network.dialer(&format!("client {caller}")));
+        let dial = move || connector.connect("mem://server");
+        callers.spawn(story.clone().calls(caller, dial));
+    }
+    replace(&network, || story.service()).await;
     story.check(callers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_of_a_client_is_in_doubt_or_lost_or_run_twice_either() {
+    let (story, network) = (Story::default(), MemNetwork::new(7));
+    network
+        .all()
+        .latency(Duration::from_micros(300))
+        .jitter(Duration::from_micros(200));
+    let mut callers = JoinSet::new();
+    // Each with the connection of ten others.
+    let clients: Vec<_> = (0..CALLERS / 10)
+        .map(|client| {
+            let dialer = network.dialer(&format!("client {client}"));
+            let builder = Client::builder().connector(Connector::new().dialer(dialer));
+            builder.connect_lazy("mem://server").unwrap()
+        })
+        .collect();
+    for (caller, client) in (0..CALLERS).zip(clients.iter().cycle()) {
+        callers.spawn(story.clone().calls_by(caller, client.clone()));
+    }
+    replace(&network, || story.router()).await;
+    assert!(story.check_ledger(callers).await > CALLERS);
+    let dials: u64 = clients.iter().map(|client| client.stats().dials).sum();
+    assert!(dials as usize > REPLACEMENTS, "{dials}");
 }
 
 /// Over a real socket there is a moment between the last accept and the close of a listener. A client that

@@ -1,7 +1,9 @@
 //! Streams without a listener: served to their end, or one request at a time.
 
+use std::sync::{Arc, Mutex};
+
 use steeple::{
-    Connector, Error, Execution, Kind,
+    BodyCompression, Connector, Error, Execution, Kind, Request,
     conn::OneByOne,
     server::serve_connection,
     transport::mem::MemStream,
@@ -193,4 +195,63 @@ async fn a_handler_is_dropped_when_its_deadline_has_passed() {
         (error.kind(), error.execution()),
         (Kind::Timeout, Execution::MaybeExecuted)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_is_answered_what_it_needs_before_a_handler_runs() {
+    let (mut client, mut connection) = by_hand();
+    let probe = Probe::default();
+    let mut service = probe.service();
+    let serving = tokio::spawn(async move { connection.serve_one(&mut service).await });
+    client.greet().await;
+    client.send_all([ping(7), request(2, "wait")]).await;
+    probe.until_started(1).await;
+    client.expect_greeting().await;
+    client.expect(pong(7)).await;
+    probe.ring();
+    client.expect_response(2).await;
+    assert!(soon(serving).await.unwrap().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_an_answer_leaves_nothing_unsaid() {
+    let (mut client, mut connection) = by_hand();
+    client.greet().await;
+    client.send_all([ping(7), one_way("echo")]).await;
+    assert!(soon(connection.serve_one(&mut echo())).await.unwrap());
+    client.expect_greeting().await;
+    client.expect(pong(7)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_request_is_served_in_plain() {
+    let (near, far) = MemStream::pair(CAPACITY);
+    let mut channel = Connector::new().connect_io(near, None);
+    let mut connection = OneByOne::new(far);
+    let mut service = echo();
+    let serving = tokio::spawn(async move {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = seen.clone();
+        let mut service = tower::service_fn(move |request: Request| {
+            told.lock().unwrap().push(request.body().as_bytes().clone());
+            service.call(request)
+        });
+        for _ in 0..2 {
+            assert!(connection.serve_one(&mut service).await.unwrap());
+        }
+        let seen = seen.lock().unwrap().clone();
+        (seen, connection)
+    });
+    let body = vec![b'x'; 100_000];
+    // By the second call, the client knows what is decoded here.
+    for _ in 0..2 {
+        let mut request = call("echo", body.clone());
+        let compressed = std::mem::take(request.body_mut()).with_compression(BodyCompression::Lz4);
+        *request.body_mut() = compressed;
+        let answer = soon(channel.call(request)).await.unwrap();
+        assert_eq!(answer.body().as_bytes(), &*body);
+    }
+    assert_eq!(channel.stats().compressed, 1);
+    let (seen, _connection) = soon(serving).await.unwrap();
+    assert!(seen.iter().all(|it| it == &*body));
 }

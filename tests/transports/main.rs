@@ -11,6 +11,7 @@ mod conformance;
 mod counted;
 mod dialing;
 mod handshakes;
+mod incoming;
 mod on_the_wire;
 mod tls;
 #[cfg(unix)]

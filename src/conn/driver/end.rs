@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tower_service::Service;
 
 use super::{
-    super::{cause::Cause, clock::Tick, service::RpcService, shared::Status},
+    super::{cause::Cause, clock::Tick, outbox::Wish, service::RpcService, shared::Status},
     Connection,
     write::Written,
 };
@@ -53,6 +53,12 @@ enum Stage {
     Writing,
     /// The peer reads, and closes its side.
     Reading,
+    /// The peer has left, and handlers of messages without an answer run: whoever waits for this task, as a server
+    /// does that drains, is to lose none of them.
+    Handling {
+        /// Whether the stream was told that no more comes.
+        shut: bool,
+    },
     /// Nothing is left to do.
     Over,
 }
@@ -87,7 +93,7 @@ where
         let (cause, stage, tell) = match end {
             End::Drained => (Cause::closed(), Stage::Writing, None),
             End::Tell(cause, reason) => (cause, Stage::Writing, Some(reason)),
-            End::Eof(cause) => (cause.orderly(), Stage::Over, None),
+            End::Eof(cause) => (cause.orderly(), Stage::Handling { shut: false }, None),
             End::Lost(cause) => (cause, Stage::Over, None),
         };
         self.closing = Some(Closing {
@@ -147,6 +153,7 @@ where
                     }
                 }
                 Stage::Reading => return self.poll_discard(cx),
+                Stage::Handling { .. } => return self.poll_handlers(cx),
             }
         }
     }
@@ -173,6 +180,32 @@ where
         Poll::Pending
     }
 
+    /// Waits for handlers that run on: until they have ended, or, if this side is to drain, its grace is over.
+    fn poll_handlers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(closing) = &mut self.closing else {
+            return Poll::Ready(());
+        };
+        let mut outbox = self.shared.outbox();
+        for reply in outbox.drain_finished() {
+            self.serving.finished(reply);
+        }
+        outbox.stats_mut().handling = self.serving.running() as u64;
+        let wish = outbox.wish();
+        drop(outbox);
+        if self.serving.running() == 0 || wish == Wish::Close {
+            return Poll::Ready(());
+        }
+        if wish == Wish::Drain && !self.state.has_said_goodbye() {
+            self.state.say_goodbye(self.clock.tick(self.now));
+        }
+        closing.until = self.state.grace_ends();
+        if let Stage::Handling { shut: shut @ false } = &mut closing.stage {
+            self.input = BytesMut::new();
+            *shut = Pin::new(&mut self.io).poll_shutdown(cx).is_ready();
+        }
+        Poll::Pending
+    }
+
     fn is_patience_over(&mut self, cx: &mut Context<'_>) -> bool {
         let until = self
             .closing
@@ -193,7 +226,7 @@ where
     S: Service<Request<Body>>,
     W: Wire,
 {
-    /// Ends at once what has not ended.
+    /// Ends at once what has not ended, and gives memory back.
     pub(super) fn abort(&mut self) {
         if self.closing.is_none() {
             self.finish(
@@ -202,6 +235,9 @@ where
                 None,
             );
         }
+        // In two steps: what is dropped here may be the user's, and the lock is free by then.
+        let unwritten = self.shared.outbox().release();
+        drop(unwritten);
     }
 
     /// Tells everybody on this side. If the stream is still `usable`, the output that is left goes out.

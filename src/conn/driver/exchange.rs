@@ -191,6 +191,5 @@ impl Counted {
         stats.write_calls += self.write_calls;
         stats.write_errors += self.write_errors;
         stats.one_way_received += self.one_way_received;
-        stats.one_way_dropped += self.one_way_dropped;
     }
 }

@@ -60,8 +60,10 @@ use crate::{
 
 /// The task of one connection: a future that runs it until it ends, to be spawned.
 ///
-/// Its output is `Ok` if the connection ended in order, and otherwise the error that ended it. Dropping it
-/// ends the connection at once, and calls on it fail.
+/// Its output is `Ok` if the connection ended in order, and otherwise the error that ended it. Where the peer has left
+/// in order and handlers of its [messages without an answer](crate::Peer::notify) still run, it is ready when they have
+/// ended, or, once this side is to [drain](crate::Peer::drain), with the grace. Dropping it ends the connection at once, and
+/// calls on it fail.
 #[must_use = "a connection does nothing unless it is polled or spawned"]
 pub struct Connection<Io, S, W = Native>
 where
@@ -145,7 +147,6 @@ struct Counted {
     write_calls: u64,
     write_errors: u64,
     one_way_received: u64,
-    one_way_dropped: u64,
 }
 
 /// How a turn went.

@@ -154,9 +154,8 @@ where
                 request,
             } => self.request(id, remaining, request, cx)?,
             Frame::OneWay(request) => {
-                let taken = self.serving.one_way(request, cx, &mut self.answers);
+                self.serving.one_way(request, cx, &mut self.answers);
                 self.counted.one_way_received += 1;
-                self.counted.one_way_dropped += u64::from(!taken);
             }
             Frame::Refused { id, error } => {
                 self.serving.check_id(id)?;

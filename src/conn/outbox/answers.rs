@@ -61,12 +61,16 @@ impl Outbox {
         match reply {
             Reply::To(id, encoding) => self.respond(id, encoding, result),
             Reply::Nobody(_) => {
-                let silent = match result {
-                    Ok(response) => response.body().is_empty(),
-                    // It is the connection that says so, and nobody hears it.
-                    Err(error) => error.execution() == Execution::NotStarted,
+                let (answers, dropped) = match result {
+                    Ok(response) => (!response.body().is_empty(), false),
+                    Err(error) => match error.execution() {
+                        // It is not a handler that says so, and nobody hears it.
+                        Execution::NotStarted => (false, true),
+                        _ => (true, false),
+                    },
                 };
-                self.stats.one_way_answers += u64::from(!silent);
+                self.stats.one_way_answers += u64::from(answers);
+                self.stats.one_way_dropped += u64::from(dropped);
             }
         }
     }

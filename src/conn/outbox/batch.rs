@@ -47,6 +47,14 @@ impl Outbox {
                     leavings.deliver(Some(to.into()), result);
                     continue;
                 }
+                let deadline = request.cx().deadline_moment();
+                if deadline != Moment::NONE && deadline <= now {
+                    let text = "the deadline passed before the batch was sent";
+                    let error = Error::new(Kind::Timeout, text);
+                    self.stats.calls.count(Err(error.kind()));
+                    leavings.deliver(Some(to.into()), Err(error));
+                    continue;
+                }
                 match self.encode(request, now, to) {
                     Ok(key) => keys.push(key),
                     Err(error) => leavings.deliver(Some(to.into()), Err(error)),

@@ -148,10 +148,13 @@ impl Outbox {
         leavings.wake(self.rouse());
     }
 
-    /// The same for each call of a batch that has not ended.
+    /// The same for each call of a batch that has not ended; there may be others who wait for it.
     pub(in super::super) fn abandon_all(&mut self, keys: &[Key], leavings: &mut Leavings) {
         for key in keys {
-            self.give_up(*key, leavings);
+            if let Some((index, ending)) = self.calls.unfinished(*key) {
+                let error = Error::new(Kind::Cancelled, "the batch was given up");
+                self.end(index, ending, Reason::Dropped, error, leavings);
+            }
         }
         leavings.wake(self.rouse());
     }
@@ -204,20 +207,32 @@ impl Outbox {
         let mut from = 0;
         while let Some((index, ending)) = self.calls.next_expired(now, from) {
             from = index + 1;
-            let retracted = self.retract(ending, Reason::Timeout, leavings);
-            let execution = match retracted {
-                Retracted::Gone | Retracted::Stopped => Execution::NotSent,
-                Retracted::Sent => Execution::MaybeExecuted,
-            };
-            let error = Error::new(Kind::Timeout, "the deadline passed before an answer came")
-                .with_execution(execution);
-            self.stats.calls.count(Err(error.kind()));
-            self.calls.fail(index, error, leavings);
-            if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
-                self.calls.forgive(id);
-            }
+            let error = Error::new(Kind::Timeout, "the deadline passed before an answer came");
+            self.end(index, ending, Reason::Timeout, error, leavings);
         }
         self.calls.update_earliest();
+    }
+
+    /// Ends a call with an error, which is told whether it was sent. What has not gone out never will.
+    fn end(
+        &mut self,
+        index: u32,
+        ending: Ending,
+        reason: Reason,
+        error: Error,
+        leavings: &mut Leavings,
+    ) {
+        let retracted = self.retract(ending, reason, leavings);
+        let execution = match retracted {
+            Retracted::Gone | Retracted::Stopped => Execution::NotSent,
+            Retracted::Sent => Execution::MaybeExecuted,
+        };
+        self.stats.calls.count(Err(error.kind()));
+        let error = error.with_execution(execution);
+        self.calls.fail(index, error, leavings);
+        if let (Ending::Sent(id, _), Retracted::Gone) = (ending, retracted) {
+            self.calls.forgive(id);
+        }
     }
 
     /// Ends all calls that wait to be encoded: the peer takes no more.

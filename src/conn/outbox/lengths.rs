@@ -32,6 +32,12 @@ impl Lengths {
         self.sum += len;
     }
 
+    /// Removes all messages.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Id> {
+        self.sum = 0;
+        std::mem::take(&mut self.of).into_keys()
+    }
+
     /// Removes a message; whether it was among them.
     pub(super) fn remove(&mut self, id: Id) -> bool {
         let len = self.of.remove(&id);

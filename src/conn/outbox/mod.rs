@@ -75,6 +75,8 @@ pub(super) struct Outbox {
     /// When the driver looks at deadlines next.
     armed: Tick,
     stats: Stats,
+    /// How many of the references to the connection only read the counters.
+    pub(super) witnesses: usize,
 }
 
 /// How far a connection is.
@@ -147,6 +149,7 @@ impl Outbox {
             now: Moment::NONE,
             armed: Tick::NEVER,
             stats: Stats::default(),
+            witnesses: 0,
         }
     }
 

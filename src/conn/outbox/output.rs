@@ -116,10 +116,20 @@ impl Outbox {
                 true => self.retract(ending, Reason::Now, leavings) == Retracted::Sent,
                 false => self.is_taken(ending, writing),
             };
+            if let Ending::Sent(id, Place::Bulk) = ending {
+                self.drop_bulk(id, leavings);
+            }
             let error = cause.error(sent);
             self.stats.calls.count(Err(error.kind()));
             self.calls.fail(index, error, leavings);
         }
+        // No further chunk goes out: nothing is to hold what they were cut from.
+        for id in self.bulk_one_ways.drain().chain(self.bulk_answers.drain()) {
+            if let Some((_, body)) = self.encoder.drop_bulk(id) {
+                leavings.drop_body(body);
+            }
+        }
+        self.bulk_requests = 0;
         self.calls.forgive_all();
         self.pending.clear();
         self.phase = Phase::Closed(cause);
@@ -135,6 +145,13 @@ impl Outbox {
         if self.out.is_empty() {
             self.out.clear(KEPT);
         }
+    }
+
+    /// Gives all memory back when the stream is gone: who still has a handle of the connection is to hold no more
+    /// than that. Returns what was not written, to be dropped past the lock.
+    pub(in super::super) fn release(&mut self) -> Out {
+        self.shrink();
+        std::mem::take(&mut self.out)
     }
 
     /// Takes a call out of what is not written yet, or tells the peer to forget it.
