@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
 use tower_service::Service;
 
 use super::{
@@ -39,7 +42,7 @@ pub(super) struct House<M, W> {
 /// What a client is told that comes too late.
 pub(super) const STOPS: &str = "the server stops";
 
-/// How long a client that is refused has to become ready to be told so.
+/// How long a client that is refused, or that comes too late, has to become ready to be told so.
 const REFUSAL: Duration = Duration::from_secs(1);
 
 impl<M, W, S> House<M, W>
@@ -59,11 +62,17 @@ where
         slot: Option<OwnedSemaphorePermit>,
     ) {
         let within = self.options.handshake_timeout;
-        let opened = tokio::select! {
-            biased;
-            opened = open(stream, address.clone(), within) => opened,
-            // Nothing was said on it that could be answered.
-            () = draining(&mut phase) => Err(STOPS.into()),
+        let opened = {
+            let mut opening = pin!(open(stream, address.clone(), within));
+            tokio::select! {
+                biased;
+                opened = &mut opening => opened,
+                // It may have sent calls already. Only when it is ready can it be told that none was started.
+                () = draining(&mut phase) => match timeout(REFUSAL, opening).await {
+                    Ok(opened) => opened,
+                    Err(_) => Err(STOPS.into()),
+                },
+            }
         };
         match opened {
             Ok(opened) => self.served(opened, listener, phase, wishes, slot).await,
@@ -106,7 +115,7 @@ where
         let made = tokio::select! {
             biased;
             () = draining(&mut phase) => Err((Reason::Shutdown, STOPS.to_owned())),
-            made = tokio::time::timeout(within, made(&mut self.make, accepted)) => match made {
+            made = timeout(within, made(&mut self.make, accepted)) => match made {
                 Ok(Ok(service)) => Ok(service),
                 Ok(Err(error)) => Err((Reason::Refused, error.to_string())),
                 Err(_) => Err((Reason::Timeout, "making the service took longer than handshake_timeout".into())),
@@ -194,7 +203,7 @@ async fn open<O: Open>(
     address: Address,
     within: Duration,
 ) -> Result<Opened<O::Io>, BoxError> {
-    match tokio::time::timeout(within, stream.open(address, None)).await {
+    match timeout(within, stream.open(address, None)).await {
         Ok(opened) => opened,
         Err(_) => Err(format!("it was not ready for a first frame within {within:?}").into()),
     }

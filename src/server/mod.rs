@@ -17,8 +17,8 @@
 //!   away while nothing has changed yet. Without one, which is the default, a drain begins at once.
 //! * **Draining** begins with the word to each client that the server stops (GOAWAY). The client begins no further
 //!   call and says so; every call that it made before is answered, and the connection closed behind the last
-//!   answer. Whoever still waits in the listener's queue is told as well. So a call either ends as it would have, or
-//!   was not started, and is safe to make elsewhere.
+//!   answer. Whoever still waits in the listener's queue is told as well, and whoever is in a handshake that ends within a
+//!   second. So a call either ends as it would have, or was not started, and is safe to make elsewhere.
 //! * **The end** has a reason: [`Stopped`]. An address can be bound again, and a service served again, at once.
 //!
 //! [`ServerHandle`] drives it and looks at it: [`Phase`], [`is_ready`](ServerHandle::is_ready),

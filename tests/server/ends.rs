@@ -1,18 +1,22 @@
 //! How a server ends, and that whoever waits for its end is told.
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures_util::FutureExt;
 use steeple::{
     Address, Channel, Connector, Execution, Kind, Options, Server, ServerHandle, Stopped,
     transport::{
-        Listener,
+        Io, Listener, Opened, Wrap,
         mem::{MemListener, MemNetwork, MemStream},
     },
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 use tokio_test::{assert_pending, task};
-use tower::Service;
+use tower::{Service, service_fn};
 
 use crate::support::{FOREVER, Probe, Tap, Tapped, call, settle, soon};
 
@@ -150,6 +154,46 @@ async fn a_drain_waits_for_calls_under_way_and_refuses_new_clients() {
     soon(drain).await;
     soon(town.serving).await.unwrap();
     soon(channel.closed()).await;
+}
+
+/// A handshake that takes as long.
+fn slow<I: Io>(takes: Duration) -> impl Wrap<I, Io = I> {
+    service_fn(move |stream: Opened<I>| async move {
+        sleep(takes).await;
+        Ok::<_, io::Error>(stream)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_in_its_handshake_when_a_drain_begins_is_told_that_nothing_was_started() {
+    let (network, server) = unserved();
+    let probe = Probe::default();
+    let takes = Duration::from_millis(300);
+    let handle = server.wrap(slow(takes)).spawn(probe.service());
+    let mut channel = connect(&network).await.unwrap();
+    let answer = channel.call(call("echo", "x"));
+    sleep(Duration::from_millis(100)).await;
+
+    soon(handle.drain()).await;
+    let error = soon(answer).await.unwrap_err();
+    assert_eq!(error.execution(), Execution::NotStarted);
+    assert!(error.to_string().contains("the server stops"), "{error}");
+    assert_eq!((probe.started(), handle.stats().refusals), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_does_not_end_holds_a_drain_up_for_a_second() {
+    let (network, server) = unserved();
+    let handle = server.wrap(slow(FOREVER)).spawn(Probe::default().service());
+    let mut channel = connect(&network).await.unwrap();
+    let answer = channel.call(call("echo", "x"));
+    settle().await;
+
+    let begun = Instant::now();
+    soon(handle.drain()).await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(1100), "{took:?}");
+    soon(answer).await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

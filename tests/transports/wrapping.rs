@@ -162,19 +162,6 @@ async fn a_client_that_says_nothing_is_let_go_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_drain_does_not_wait_for_a_client_that_says_nothing() {
-    let server = serve_named(Options::new()).await;
-    let address = server.address().to_string();
-    let _silent = TcpStream::connect(&address["tcp://".len()..])
-        .await
-        .unwrap();
-    while server.stats().accepts == 0 {
-        tokio::task::yield_now().await;
-    }
-    soon(server.drain()).await;
-}
-
-#[tokio::test]
 async fn wrappers_nest_and_the_first_is_next_to_the_transport() {
     let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
     let server = server.wrap(mirrored()).wrap(named());
