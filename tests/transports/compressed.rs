@@ -13,12 +13,13 @@ use steeple::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt};
 
 use crate::{
     counted::Counts,
-    support::{call, echo},
+    support::{call, echo, settle},
     world::{soon, told},
 };
 
@@ -47,7 +48,16 @@ async fn pair(
     client: Compression,
     server: Compression,
 ) -> (Compressed<MemStream>, Compressed<MemStream>) {
-    let (near, far) = MemStream::pair(1 << 20);
+    pair_over(1 << 20, client, server).await
+}
+
+/// The same over a stream that takes so many bytes before they are read.
+async fn pair_over(
+    capacity: usize,
+    client: Compression,
+    server: Compression,
+) -> (Compressed<MemStream>, Compressed<MemStream>) {
+    let (near, far) = MemStream::pair(capacity);
     let address = || Address::Other("there".into());
     let dialled = Some("mem://there".parse().unwrap());
     let (near, far) = tokio::join!(
@@ -288,9 +298,47 @@ async fn after_a_silence_both_sides_go_on() {
             }
             // Both wait for what comes, and meanwhile let go of what they can.
             let silence = async { tokio::join!(near.read_u8(), far.read_u8()) };
-            let silence = tokio::time::timeout(Duration::from_secs(10), silence).await;
+            let silence = timeout(Duration::from_secs(10), silence).await;
             assert!(silence.is_err(), "{silence:?}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_waits_goes_on_where_a_reader_in_another_task_has_waited_in_its_place() {
+    let mut noise = vec![0; 4000];
+    fastrand::Rng::with_seed(7).fill(&mut noise);
+    let (near, mut far) = pair_over(64, Compression::new(), Compression::new()).await;
+    let (mut reads, mut writes) = tokio::io::split(near);
+    let sent = noise.clone();
+    let writing = tokio::spawn(async move {
+        writes.write_all(&sent).await?;
+        writes.flush().await
+    });
+    settle().await;
+    let reading = tokio::spawn(async move { reads.read_u8().await });
+    // The compressor rests, and it is the reader's turns in which the other side is told.
+    sleep(Duration::from_secs(10)).await;
+
+    let mut read = vec![0; noise.len()];
+    soon(far.read_exact(&mut read)).await.unwrap();
+    assert!(read == noise);
+    soon(writing).await.unwrap().unwrap();
+    reading.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_ended_its_own_direction_hears_the_other_after_a_silence() {
+    for algorithm in [Algorithm::Zstd, Algorithm::Deflate] {
+        let compression = || Compression::new().sends(algorithm);
+        let (mut near, mut far) = pair(compression(), compression()).await;
+        near.write_all(b"bye").await.unwrap();
+        near.shutdown().await.unwrap();
+        let silence = timeout(Duration::from_secs(10), near.read_u8()).await;
+        assert!(silence.is_err(), "{silence:?}");
+        far.write_u8(7).await.unwrap();
+        far.flush().await.unwrap();
+        assert_eq!(soon(near.read_u8()).await.unwrap(), 7);
     }
 }
 

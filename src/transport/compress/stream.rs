@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::{
@@ -42,6 +42,11 @@ struct Outgoing {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the output has to leave although nobody flushes: it says that the encoder rests.
     telling: bool,
+    /// Who waits for the stream to take output. The stream knows one task that does, and while the encoder's rest is
+    /// told, that is the reader's.
+    writer: Option<Waker>,
+    /// Whether this side has ended its direction.
+    shut: bool,
 }
 
 #[derive(Debug)]
@@ -156,22 +161,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Compressed<I> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
-        let Some(outgoing) = &mut me.outgoing else {
-            return Pin::new(&mut me.io).poll_write_vectored(cx, slices);
-        };
-        if outgoing.output.len() >= MAX_OUTPUT {
-            ready!(outgoing.poll_drain(&mut me.io, cx))?;
+        match &mut me.outgoing {
+            Some(outgoing) => outgoing.poll_write(&mut me.io, cx, slices),
+            None => Pin::new(&mut me.io).poll_write_vectored(cx, slices),
         }
-        let mut taken = 0;
-        for slice in slices {
-            let mut rest: &[u8] = slice;
-            while !rest.is_empty() && outgoing.output.len() < MAX_OUTPUT {
-                let used = outgoing.encode(rest)?;
-                taken += used;
-                rest = &rest[used..];
-            }
-        }
-        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -180,15 +173,17 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Compressed<I> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        if let Some(outgoing) = &mut me.outgoing {
-            outgoing.flush()?;
-            ready!(outgoing.poll_drain(&mut me.io, cx))?;
+        match &mut me.outgoing {
+            Some(outgoing) => outgoing.poll_flush(&mut me.io, cx),
+            None => Pin::new(&mut me.io).poll_flush(cx),
         }
-        Pin::new(&mut me.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(cx))?;
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.shut = true;
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
@@ -205,7 +200,45 @@ impl Outgoing {
             in_use: false,
             timer: None,
             telling: false,
+            writer: None,
+            shut: false,
         }
+    }
+
+    /// Encodes as much as there is room for.
+    fn poll_write<I>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>
+    where
+        I: AsyncWrite + Unpin,
+    {
+        if self.output.len() >= MAX_OUTPUT {
+            let poll = self.poll_drain(io, cx);
+            ready!(self.noted(poll, cx))?;
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let mut rest: &[u8] = slice;
+            while !rest.is_empty() && self.output.len() < MAX_OUTPUT {
+                let used = self.encode(rest)?;
+                taken += used;
+                rest = &rest[used..];
+            }
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Flushes the encoder, and then the stream.
+    fn poll_flush<I>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        I: AsyncWrite + Unpin,
+    {
+        self.flush()?;
+        let poll = self.poll_out(io, cx);
+        self.noted(poll, cx)
     }
 
     /// Encodes some of what there is, and tells how much.
@@ -244,6 +277,9 @@ impl Outgoing {
     where
         I: AsyncWrite + Unpin,
     {
+        if self.shut {
+            return Poll::Ready(Ok(()));
+        }
         if let Some(after) = self.encoder.rests_after() {
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(after)));
             // The second turn registers the task.
@@ -259,11 +295,23 @@ impl Outgoing {
             }
         }
         if self.telling {
-            ready!(self.poll_drain(io, cx))?;
-            ready!(Pin::new(io).poll_flush(cx))?;
+            // From here the stream wakes the reader. A writer comes back to wait, or finds all done.
+            if let Some(writer) = self.writer.take() {
+                writer.wake();
+            }
+            ready!(self.poll_out(io, cx))?;
             self.telling = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the stream has taken all output and flushed it.
+    fn poll_out<I>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        I: AsyncWrite + Unpin,
+    {
+        ready!(self.poll_drain(io, cx))?;
+        Pin::new(io).poll_flush(cx)
     }
 
     /// Ready when the stream has taken all output. Its memory goes with it: a connection that is idle holds none.
@@ -281,6 +329,12 @@ impl Outgoing {
         self.taken = 0;
         self.output = Vec::new();
         Poll::Ready(Ok(()))
+    }
+
+    /// Remembers who waits, if a writer has to.
+    fn noted<T>(&mut self, poll: Poll<T>, cx: &Context<'_>) -> Poll<T> {
+        self.writer = poll.is_pending().then(|| cx.waker().clone());
+        poll
     }
 }
 
