@@ -66,6 +66,11 @@ macro_rules! over {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_channel_calls_the_other_side_what_was_dialled() {
+                super::address(super::$transport().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_client_that_leaves_is_gone_at_the_server() {
                 super::leaving(super::$transport().await).await;
             }
@@ -267,6 +272,12 @@ async fn hostile(world: World) {
     }
     soon(channel.call(call("echo", "after"))).await.unwrap();
     assert_eq!(world.probe.started(), 2);
+}
+
+async fn address(world: World) {
+    let channel = world.connect().await;
+    let address = channel.address().unwrap();
+    assert_eq!(address.to_string(), world.endpoint().as_str());
 }
 
 async fn leaving(world: World) {

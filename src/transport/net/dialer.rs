@@ -16,7 +16,7 @@ use super::NetStream;
 use crate::transport::UnixDialer;
 use crate::transport::{Address, Dialing, Endpoint, Handshake, TcpDialer, TcpOptions};
 #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
-use crate::transport::{Opened, TlsClient};
+use crate::transport::{Opened, TlsClient, tls::with_tls};
 
 /// Dials whatever endpoint it is given: TCP, a unix socket, and TLS over TCP with the feature `tls`.
 ///
@@ -82,6 +82,7 @@ impl NetDialer {
             "tls" => {
                 let tls = self.tls.get_or_try_init(TlsClient::system).await?.clone();
                 let (stream, address) = self.tcp.dial(&endpoint).await?;
+                let address = with_tls(address);
                 let opened = Opened::new(stream, address.clone(), Some(endpoint));
                 let handshake = async move { Ok(tls.connect(opened).await?.map(NetStream::from)) };
                 Ok((Handshake::new(handshake), address))

@@ -20,7 +20,15 @@ pub use self::{
     server::{TlsListener, TlsServer},
     stream::TlsStream,
 };
-use crate::{Error, Kind};
+use crate::{Error, Kind, transport::Address};
+
+/// What a TCP stream with TLS around it leads to.
+pub(super) fn with_tls(address: Address) -> Address {
+    match address {
+        Address::Tcp(address) => Address::Tls(address),
+        other => other,
+    }
+}
 
 fn provider() -> Arc<CryptoProvider> {
     // Who asks for aws-lc wants it, whoever else in the build asks for `tls`.

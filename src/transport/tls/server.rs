@@ -19,7 +19,9 @@ use tokio_rustls::{
 };
 use tower_service::Service;
 
-use super::{PeerCertificate, TlsIdentity, TlsStream, explain::explain, invalid, provider};
+use super::{
+    PeerCertificate, TlsIdentity, TlsStream, explain::explain, invalid, provider, with_tls,
+};
 use crate::{
     Error, Kind,
     transport::{
@@ -216,11 +218,4 @@ fn versions() -> ConfigBuilder<ServerConfig, WantsVerifier> {
 fn spoken(mut config: ServerConfig) -> ServerConfig {
     config.alpn_protocols = vec![tls::ALPN.to_vec()];
     config
-}
-
-fn with_tls(address: Address) -> Address {
-    match address {
-        Address::Tcp(address) => Address::Tls(address),
-        other => other,
-    }
 }
