@@ -17,7 +17,7 @@ pub mod preface {
 pub mod offer {
     /// The first bytes. They differ from those of a [`preface`](super::preface) in each that is no line end.
     pub const MAGIC: [u8; 5] = [0x9D, b'z', 0xF3, 0x0D, 0x0A];
-    /// The one version. Another would have another length.
+    /// The one version. Another has the same length, and in its answer the same word for a stream that stays plain.
     pub const VERSION: u8 = 1;
     /// Length: the magic, the version, and what is offered.
     pub const LEN: usize = 8;

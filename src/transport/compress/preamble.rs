@@ -45,14 +45,18 @@ pub(super) async fn accept(io: &mut impl Io) -> io::Result<Result<Offer, Vec<u8>
         }
     }
     let (version, sends, takes) = (bytes[5], bytes[6], bytes[7]);
-    if version != VERSION {
-        let text =
-            format!("compression of version {version} is offered, and {VERSION} is done here");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-    }
-    // What it would compress by, but is not known here, is not chosen.
-    let sends = Algorithm::of(sends);
-    Ok(Ok(Offer { sends, takes }))
+    Ok(Ok(match version {
+        VERSION => Offer {
+            // What it would compress by, but is not known here, is not chosen.
+            sends: Algorithm::of(sends),
+            takes,
+        },
+        // What the rest of it means is not known here: nothing is taken up.
+        _ => Offer {
+            sends: None,
+            takes: 0,
+        },
+    }))
 }
 
 /// Answers an offer.
@@ -84,7 +88,7 @@ pub(super) async fn ask(io: &mut impl Io, offer: &Offer) -> io::Result<Result<An
         }
     }
     let (version, to_server, to_client) = (bytes[5], bytes[6], bytes[7]);
-    if version != VERSION {
+    if version != VERSION && (to_server, to_client) != (PLAIN, PLAIN) {
         return Err(wrong("it answers with another version of compression"));
     }
     let [to_server, to_client] = [to_server, to_client].map(|it| (it, Algorithm::of(it)));
@@ -156,8 +160,13 @@ mod tests {
         let chosen = asked(both, &answer(bit, bit)).await.unwrap().unwrap();
         assert_eq!(chosen.to_server, Some(algorithm));
         assert_eq!(chosen.to_client, Some(algorithm));
-        let plain = asked(both, &answer(0, 0)).await.unwrap().unwrap();
-        assert_eq!((plain.to_server, plain.to_client), (None, None));
+        // One that knows only another version says no more than that it is plain.
+        for version in [VERSION, 9] {
+            let mut answer = answer(0, 0);
+            answer[5] = version;
+            let plain = asked(both, &answer).await.unwrap().unwrap();
+            assert_eq!((plain.to_server, plain.to_client), (None, None));
+        }
 
         let neither = Offer {
             sends: None,
@@ -203,6 +212,18 @@ mod tests {
             far.write_all(text).await.unwrap();
             let given = accept(&mut near).await.unwrap();
             assert_eq!(given, Err(text.to_vec()));
+        }
+    }
+
+    #[tokio::test]
+    async fn of_an_offer_of_another_version_nothing_is_taken_up() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let mut offer = answer(1, 3);
+        for version in [0, VERSION + 1, 255] {
+            offer[5] = version;
+            far.write_all(&offer).await.unwrap();
+            let taken = accept(&mut near).await.unwrap().unwrap();
+            assert!(taken.is_nothing(), "{taken:?}");
         }
     }
 

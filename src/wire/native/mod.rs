@@ -54,8 +54,11 @@
 //!
 //! *sends* is the algorithm that the client would compress by. *takes* is the sum of those that it decompresses.
 //! The answer chooses for each direction: *to server* is *sends* or 0, *to client* one of *takes* or 0. What
-//! follows is compressed so, beginning with the preface, and flushed where its writer waits for an answer. The byte 5 is
-//! the version, of which there is this one.
+//! follows is compressed so, beginning with the preface, and flushed where its writer waits for an answer.
+//!
+//! The byte 5 is the version, of which there is this one. An offer of another, which is as long, is answered with the
+//! version of the server and twice 0: the stream stays plain, whatever the client would have liked. So a client may offer
+//! the latest that it knows, and takes twice 0 for the answer of a server of any version.
 //!
 //! A client that would not have the stream compressed begins with its preface, and a server tells by the first byte. A
 //! server that compresses nothing skips the offer and writes its preface at once, by which the client knows that
