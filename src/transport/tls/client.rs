@@ -103,8 +103,7 @@ impl TlsClient {
     /// systems that have none, as small containers.
     #[cfg(feature = "webpki-roots")]
     pub fn webpki() -> Self {
-        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-        Self::new(roots.collect())
+        Self::new(browser_roots())
     }
 
     /// A configuration of one's own, taken as it is: with its versions, its verifier and its ALPN.
@@ -199,6 +198,11 @@ impl fmt::Debug for TlsClient {
     }
 }
 
+#[cfg(feature = "webpki-roots")]
+fn browser_roots() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
 fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
@@ -221,4 +225,16 @@ fn name_of(endpoint: Option<&Endpoint>) -> io::Result<ServerName<'static>> {
         let text = format!("{host:?} is no name of a TLS server: set TlsClient::server_name");
         failed(text, io::Error::new(io::ErrorKind::InvalidInput, error))
     })
+}
+
+#[cfg(all(test, feature = "webpki-roots"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_authorities_that_browsers_trust_are_trusted() {
+        let store = browser_roots();
+        assert!(!store.is_empty());
+        assert_eq!(store.roots, webpki_roots::TLS_SERVER_ROOTS);
+    }
 }
