@@ -9,6 +9,9 @@ use crate::Request;
 
 /// The certificate that the other side has shown, and that was verified. Cheap to clone.
 ///
+/// Of the names that it is for it tells those that are DNS names and URIs. IP addresses, e-mail addresses and the subject
+/// are left out: who goes by them reads them from the [`chain`](Self::chain), with a parser of certificates.
+///
 /// On a server it is there if clients have to show one ([`TlsServer::mutual`](super::TlsServer::mutual)). A handler of a
 /// [`Router`](crate::Router) takes it as an argument, an [`Extension`](crate::router::Extension). A layer or a service finds
 /// it by [`of`](Self::of), and what makes a connection's service in
