@@ -59,6 +59,11 @@ impl Cause {
         Self::lost("reading from the connection failed").with_source(error)
     }
 
+    /// The stream has bytes of the peer, and cannot make sense of them.
+    pub(crate) fn unreadable(error: io::Error) -> Self {
+        Self::lost(format!("what the peer sends cannot be read: {error}")).with_source(error)
+    }
+
     pub(crate) fn write(error: io::Error) -> Self {
         Self::lost("writing to the connection failed").with_source(error)
     }

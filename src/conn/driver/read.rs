@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    mem,
+    io, mem,
     pin::pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -121,7 +121,13 @@ where
             Ok(bytes) => bytes,
             Err(error) => {
                 self.counted.read_errors += 1;
-                return Poll::Ready(Err(End::Lost(Cause::read(error))));
+                return Poll::Ready(Err(match error.kind() {
+                    // The stream works, and makes no sense: what decompresses it, say, can make nothing of it.
+                    io::ErrorKind::InvalidData => {
+                        End::Tell(Cause::unreadable(error), Reason::Protocol)
+                    }
+                    _ => End::Lost(Cause::read(error)),
+                }));
             }
         };
         let frame = match in_place {

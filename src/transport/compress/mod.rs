@@ -66,7 +66,7 @@ use crate::events;
 ///
 /// What either side takes is bounded: a decompressor has a window of 32 KiB at most, what comes out is read in pieces, and
 /// input that grows to more than 2048 times its size by zstd, or 512 times by DEFLATE, ends its connection with an error
-/// that says so.
+/// that says so, on both sides.
 ///
 /// It costs one round trip when a connection begins, and memory on each side while there is traffic: some 300 KiB, of
 /// which it gives most back when nothing was sent for a while. DEFLATE does so within half a second, keeps what it needs to

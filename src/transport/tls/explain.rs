@@ -20,10 +20,16 @@ pub(super) fn explain(other: &str, error: io::Error) -> io::Error {
 
 /// Says of a stream that was open what the other side had against it. An error of the stream beneath is left as it is.
 pub(super) fn explain_later(error: io::Error) -> io::Error {
-    match of_tls(&error) {
-        Some(tls) => failed(format!("TLS has ended: {}", because(tls)), error),
-        None => error,
-    }
+    let Some(tls) = of_tls(&error) else {
+        return error;
+    };
+    let text = format!("TLS has ended: {}", because(tls));
+    let error = match tls {
+        // It was understood: the other side has ended the stream, and hears no more.
+        Error::AlertReceived(_) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+        _ => error,
+    };
+    failed(text, error)
 }
 
 fn of_tls(error: &io::Error) -> Option<&Error> {
@@ -196,6 +202,7 @@ mod tests {
         let alert = Error::AlertReceived(AlertDescription::UnknownCA);
         let error = explain_later(io::Error::new(io::ErrorKind::InvalidData, alert));
         assert!(error.to_string().contains("TLS has ended"), "{error}");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         let inner = error.get_ref().and_then(|inner| inner.source()).unwrap();
         assert!(inner.to_string().contains("UnknownCA"), "{inner}");
 

@@ -66,7 +66,8 @@
 //!
 //! What is decompressed is read like any stream, so it takes no more memory. Input that becomes more than 2048 times
 //! its size by Zstandard, or 512 times by DEFLATE, beyond the first megabyte, ends the connection: zeros have to be flushed
-//! often enough to stay below that, which costs some bytes each time.
+//! often enough to stay below that, which costs some bytes each time. Who sends such input, or what is no compressed
+//! stream, is told by a GOAWAY with PROTOCOL.
 //!
 //! # Frames
 //!
