@@ -201,6 +201,36 @@ async fn listeners_that_all_agree_share_a_port() {
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
+// Other systems refuse whom they do not queue, or queue more than they are told.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_more_clients_than_the_backlog_wait_to_be_accepted() {
+    const CLIENTS: usize = 32;
+    let listen = async |backlog| {
+        let options = TcpOptions::new().backlog(backlog);
+        TcpListener::bind_with(&endpoint("tcp://127.0.0.1:0"), options)
+            .await
+            .unwrap()
+    };
+    let connect = |listener: &TcpListener| -> Vec<_> {
+        let Address::Tcp(address) = listener.local_address() else {
+            panic!("a TCP listener has a TCP address")
+        };
+        (0..CLIENTS)
+            .map(|_| tokio::spawn(TcpStream::connect(address)))
+            .collect()
+    };
+    let (short, long) = (listen(1).await, listen(CLIENTS as u32).await);
+    let mut clients = connect(&short);
+    // Who comes later and finds room is done when all are that ever find any.
+    for client in connect(&long) {
+        client.await.unwrap().unwrap();
+    }
+    clients.remove(0).await.unwrap().unwrap();
+    let others = clients.iter().filter(|client| client.is_finished()).count();
+    assert!(others <= 1, "{others} more");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_zone_says_through_which_interface() {

@@ -44,13 +44,17 @@ impl TcpOptions {
     }
 
     /// How many bytes may wait unsent in the kernel before a stream is no longer writable
-    /// (`TCP_NOTSENT_LOWAT`); Linux and Android only, without effect elsewhere. `None` leaves it to the system.
+    /// (`TCP_NOTSENT_LOWAT`). `None` leaves it to the system.
+    ///
+    /// Linux and Android only. Elsewhere it is without effect, on macOS too, which has the option, but no safe call for it
+    /// that this crate could make: there small messages wait behind as much of a large one as the kernel's buffer holds.
     pub fn notsent_lowat(mut self, bytes: impl Into<Option<u32>>) -> Self {
         self.notsent_lowat = bytes.into();
         self
     }
 
-    /// How many clients may wait to be accepted. Set when a listener is [bound](super::TcpListener::bind_with).
+    /// How many clients may wait to be accepted, give or take one; the connects of others wait, or are refused, as the
+    /// system has it. Set when a listener is [bound](super::TcpListener::bind_with).
     pub fn backlog(mut self, clients: u32) -> Self {
         self.backlog = clients;
         self
