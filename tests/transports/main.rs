@@ -4,6 +4,7 @@
 mod support;
 
 mod alone;
+mod beneath;
 mod bombs;
 mod certificates;
 mod compressed;

@@ -33,17 +33,16 @@ const LENGTH: usize = 200_000;
 const HANDSHAKE: u8 = 0x16;
 
 /// What the client and the server have said.
-struct Heard([Vec<u8>; 2]);
+pub(crate) struct Heard([Vec<u8>; 2]);
 
 impl Heard {
     /// All of a call that goes over this transport.
-    async fn over(world: World) -> Self {
+    pub(crate) async fn over(world: &World) -> Self {
         let heard: [Arc<Mutex<Vec<u8>>>; 2] = Default::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let between = listener.local_addr().unwrap();
-        let server = world.endpoint().clone();
-        let scheme = server.scheme();
-        let there = (server.host().to_owned(), server.port().unwrap());
+        let scheme = world.endpoint().scheme();
+        let there = world.port();
         let notes = heard.clone();
         tokio::spawn(async move {
             let (client, _) = listener.accept().await.unwrap();
@@ -60,6 +59,11 @@ impl Heard {
         let answer = soon(channel.call(call("echo", body.clone())));
         assert!(answer.await.unwrap().body().as_bytes() == &body);
         Self(heard.map(|heard| heard.lock().unwrap().clone()))
+    }
+
+    /// What the client has said.
+    pub(crate) fn of_client(&self) -> &[u8] {
+        &self.0[0]
     }
 
     /// Whether the words are heard, from the client and from the server.
@@ -97,7 +101,7 @@ async fn pass_on(
 
 #[tokio::test]
 async fn in_plain_all_is_heard() {
-    let heard = Heard::over(tcp().await).await;
+    let heard = Heard::over(&tcp().await).await;
     assert_eq!(heard.are_words(), [true, true]);
     assert!(!heard.are_small());
 }
@@ -105,7 +109,7 @@ async fn in_plain_all_is_heard() {
 #[tokio::test]
 async fn of_tls_nothing_is_heard() {
     for world in [tls().await, mutual_tls().await] {
-        let heard = Heard::over(world).await;
+        let heard = Heard::over(&world).await;
         assert!(heard.begin_with(&[HANDSHAKE]));
         assert_eq!(heard.are_words(), [false, false]);
         assert!(!heard.are_small());
@@ -118,7 +122,7 @@ async fn what_is_compressed_is_small() {
         (compressed_tcp().await, offer::ZSTD),
         (deflated_tcp().await, offer::DEFLATE),
     ] {
-        let heard = Heard::over(world).await;
+        let heard = Heard::over(&world).await;
         assert!(heard.begin_with(&offer::MAGIC));
         // Both sides say the algorithm; behind it the client says what it takes, and the server what it does.
         assert!(heard.0.iter().all(|bytes| bytes[6] == algorithm));
@@ -129,7 +133,7 @@ async fn what_is_compressed_is_small() {
 
 #[tokio::test]
 async fn what_is_compressed_in_tls_is_small_and_not_heard() {
-    let heard = Heard::over(compressed_tls().await).await;
+    let heard = Heard::over(&compressed_tls().await).await;
     assert!(heard.begin_with(&[HANDSHAKE]));
     assert_eq!(heard.are_words(), [false, false]);
     assert!(heard.are_small());
@@ -137,7 +141,7 @@ async fn what_is_compressed_in_tls_is_small_and_not_heard() {
 
 #[tokio::test]
 async fn a_wrapper_of_ones_own_is_around_all_that_is_said() {
-    let heard = Heard::over(of_ones_own().await).await;
+    let heard = Heard::over(&of_ones_own().await).await;
     assert_eq!(heard.are_words(), [false, false]);
     let turned = Heard(
         heard

@@ -76,6 +76,14 @@ impl World {
         &self.endpoint
     }
 
+    /// Where the server listens, if that is a port of TCP.
+    pub(crate) fn port(&self) -> (String, u16) {
+        (
+            self.endpoint.host().to_owned(),
+            self.endpoint.port().unwrap(),
+        )
+    }
+
     /// A stream to the server on which nothing was said but by the transport.
     pub(crate) async fn raw(&self) -> Box<dyn Io> {
         soon((self.raw)()).await
