@@ -8,7 +8,10 @@ use std::{
 use steeple::{
     Address, Channel, Client, Connector, Item, Server, ServerHandle,
     conn::Excess,
-    transport::{Algorithm, Compressed, Compression, NetDialer, Opened, Wrapped, mem::MemStream},
+    transport::{
+        Algorithm, Compressed, Compression, NetDialer, Opened, Wrapped,
+        mem::{MemNetwork, MemStream},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -422,6 +425,27 @@ async fn what_is_not_compressed_where_it_should_be_is_told() {
             .contains("the compressed stream is broken"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_a_broken_stream_is_told_and_it_is_closed_in_order() {
+    let network = MemNetwork::new(1);
+    let server = Server::new(network.listen("server").unwrap());
+    let _server = server.wrap(Compression::new()).spawn(echo());
+    let mut stream = network.connect("client", "server").await.unwrap();
+    let hello = [0x9D, b'z', 0xF3, b'\r', b'\n', 1, 1, 0];
+    stream.write_all(&hello).await.unwrap();
+    let mut answer = [0; 8];
+    soon(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, hello);
+    // More than fits on the way: that all of it is taken and the end is read is no luck.
+    let noise = b"this is no frame of zstd at all, ".repeat(30_000);
+    soon(stream.write_all(&noise)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut told = Vec::new();
+    soon(stream.read_to_end(&mut told)).await.unwrap();
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("the compressed stream is broken"), "{told}");
 }
 
 #[tokio::test]

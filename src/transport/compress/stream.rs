@@ -16,6 +16,9 @@ use tokio::{
 use super::codec::{Algorithm, Decoder, Encoder};
 
 /// A stream compressed in one direction, in both or in none.
+///
+/// A read of what cannot be decompressed fails. What comes behind it is thrown away, and reads wait for the end: so it is
+/// closed in order, and what this side has said of it arrives.
 #[derive(Debug)]
 pub struct Compressed<I> {
     io: I,
@@ -57,6 +60,8 @@ struct Incoming {
     used: usize,
     /// Whether the decoder has more to give, with or without input.
     more: bool,
+    /// Whether the input has made no sense.
+    broken: bool,
     read: u64,
     made: u64,
 }
@@ -345,13 +350,23 @@ impl Incoming {
             input: Vec::new(),
             used: 0,
             more: false,
+            broken: false,
             read: 0,
             made: 0,
         }
     }
 
-    /// Decodes what there is. Whether anything came out.
+    /// Decodes what there is, or throws it away if that has failed before. Whether anything came out.
     fn decode(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
+        if self.broken {
+            return Ok(false);
+        }
+        let decoded = self.try_decode(buf);
+        self.broken = decoded.is_err();
+        decoded
+    }
+
+    fn try_decode(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
         while self.more || self.used < self.input.len() {
             let room = buf.initialize_unfilled();
             let step = self.decoder.decode(&self.input[self.used..], room)?;
