@@ -223,11 +223,8 @@ where
         house.ages = house.ages.jittered(&mut self.rng);
         let listener = self.address.clone();
         let phase = self.phase.clone();
-        self.tasks.connections.spawn(async move {
-            house
-                .connection(io, address, listener, phase, wishes, slot)
-                .await;
-        });
+        let connection = house.connection(io, address, listener, phase, wishes, slot);
+        self.tasks.connections.spawn(connection);
     }
 }
 

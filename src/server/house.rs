@@ -3,7 +3,7 @@
 use std::{
     fmt::{self, Display},
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 
@@ -21,10 +21,10 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    Address, BoxError, Error, Options,
+    Address, BoxError, Connection, Error, Options, Peer, Request,
     conn::{Builder, RpcService},
     events,
-    transport::{Io, Open, Opened, Refused},
+    transport::{Open, Opened, Refused},
     wire::{Reason, Role, Wire},
 };
 
@@ -37,6 +37,17 @@ pub(super) struct House<M, W> {
     pub(super) ages: Ages,
     pub(super) slots: Option<Slots>,
     pub(super) handle: ServerHandle,
+}
+
+/// A client that is to be served.
+struct Received<Io, S, W>
+where
+    S: Service<Request>,
+    W: Wire,
+{
+    connection: Pin<Box<Connection<Io, S, W>>>,
+    peer: Peer,
+    address: Address,
 }
 
 /// What a client is told that comes too late.
@@ -52,15 +63,54 @@ where
     W: Wire + Clone,
 {
     /// Does what is to be done with a stream before its first frame, and then serves it.
-    pub(super) async fn connection<O: Open>(
+    ///
+    /// What that takes – handshakes, a service, the connection – is held by parts of their own, which go as soon as they
+    /// are done with: ten thousand clients that are idle hold what they need, and not what they once needed.
+    pub(super) fn connection<O: Open>(
         self,
         stream: O,
         address: Address,
         listener: Address,
-        mut phase: watch::Receiver<Phase>,
+        phase: watch::Receiver<Phase>,
         wishes: watch::Receiver<Wish>,
         slot: Option<OwnedSemaphorePermit>,
-    ) {
+    ) -> impl Future<Output = ()> + Send {
+        let (ages, handle) = (self.ages, self.handle.clone());
+        let received = Box::pin(self.received(stream, address, listener, phase));
+        async move {
+            let Some(received) = received.await else {
+                return;
+            };
+            let Received {
+                mut connection,
+                peer,
+                address,
+            } = received;
+            let entry = Registry::enter(handle.registry(), peer.clone(), wishes);
+            let drains = |reason| {
+                tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
+            };
+            let life = ages.live(connection.as_mut(), &peer, drains);
+            let (ended, ()) = tokio::join!(life, async {
+                peer.closed().await;
+                // Handlers may run on, and take the place of no client.
+                drop(slot);
+            });
+            if let Err(error) = ended {
+                tracing::debug!(target: events::SERVER, %address, %error, "a connection was lost");
+            }
+            drop(entry);
+        }
+    }
+
+    /// Makes a connection of a stream. One that is not wanted is told so, if it can be, and there is nothing.
+    async fn received<O: Open>(
+        mut self,
+        stream: O,
+        address: Address,
+        listener: Address,
+        mut phase: watch::Receiver<Phase>,
+    ) -> Option<Received<O::Io, S, W>> {
         let within = self.options.handshake_timeout;
         let opened = {
             let mut opening = pin!(open(stream, address.clone(), within));
@@ -74,34 +124,25 @@ where
                 },
             }
         };
-        match opened {
-            Ok(opened) => self.served(opened, listener, phase, wishes, slot).await,
-            Err(error) => match error.downcast::<Refused>() {
-                Ok(refused) => {
-                    let text = refused.to_string();
-                    let refusal = self.refuse(refused.into_io(), address, Reason::Refused, text);
-                    refusal.await;
-                }
-                Err(error) => self.refused(&address, &Chain(&*error)),
-            },
-        }
-    }
-
-    /// Makes the service of a client, and serves it until it leaves.
-    async fn served<I: Io>(
-        mut self,
-        opened: Opened<I>,
-        listener: Address,
-        mut phase: watch::Receiver<Phase>,
-        wishes: watch::Receiver<Wish>,
-        slot: Option<OwnedSemaphorePermit>,
-    ) {
         let Opened {
             io,
             address,
             extensions,
             ..
-        } = opened;
+        } = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                match error.downcast::<Refused>() {
+                    Ok(refused) => {
+                        let text = refused.to_string();
+                        let io = refused.into_io();
+                        self.refuse(io, address, Reason::Refused, text).await;
+                    }
+                    Err(error) => self.refused(&address, &Chain(&*error)),
+                }
+                return None;
+            }
+        };
         let builder = self.builder(&address).extensions(extensions.clone());
         let prepared = builder.prepare(io);
         let peer = prepared.peer().clone();
@@ -111,7 +152,6 @@ where
             listener,
             extensions,
         };
-        let within = self.options.handshake_timeout;
         let made = tokio::select! {
             biased;
             () = draining(&mut phase) => Err((Reason::Shutdown, STOPS.to_owned())),
@@ -121,31 +161,19 @@ where
                 Err(_) => Err((Reason::Timeout, "making the service took longer than handshake_timeout".into())),
             },
         };
-        let service = match made {
-            Ok(service) => service,
+        match made {
+            Ok(service) => Some(Received {
+                connection: Box::pin(prepared.serve(service)),
+                peer,
+                address,
+            }),
             Err((reason, text)) => {
                 self.refused(&address, &text);
                 // It always fails, with the text.
                 drop(prepared.refuse(reason, text).await);
-                return;
+                None
             }
-        };
-        let connection = prepared.serve(service);
-        let entry = Registry::enter(self.handle.registry(), peer.clone(), wishes);
-        let drains = |reason| {
-            tracing::debug!(target: events::SERVER, %address, reason, "a connection is drained");
-        };
-        let mut connection = pin!(connection);
-        let life = self.ages.live(connection.as_mut(), &peer, drains);
-        let (ended, ()) = tokio::join!(life, async {
-            peer.closed().await;
-            // Handlers may run on, and take the place of no client.
-            drop(slot);
-        });
-        if let Err(error) = ended {
-            tracing::debug!(target: events::SERVER, %address, %error, "a connection was lost");
         }
-        drop(entry);
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 
 /// Bodies shorter than this are copied out of the read buffer, longer ones are slices of it: a small answer
 /// that is kept must not keep 64 KiB alive, and a copy of this size costs less than the count of a slice.
-pub(super) const COPY_BELOW: usize = 1024;
+pub(super) const COPY_BELOW: usize = 2048;
 
 /// A copy of the front of the input, of which short bodies are slices: an allocation for each would cost more than
 /// all else that is done with it here. A small body that is kept keeps its block alive.
@@ -31,6 +31,9 @@ pub(super) struct Block(Bytes);
 
 /// How long a block is at most, in bytes.
 const BLOCK: usize = 4096;
+
+/// Or so many of the frame at its front, if these are longer.
+const FRAMES: usize = 8;
 
 /// The header of the frame at the front of `input`, if that is all there, shorter than `below` and as plain as
 /// that.
@@ -96,7 +99,7 @@ impl Block {
         let end = Header::LEN + len;
         let alone = input.len() < 2 * end;
         if self.0.len() < end && len > 0 && !alone {
-            self.0 = Bytes::copy_from_slice(&input[..BLOCK.min(input.len())]);
+            self.0 = Bytes::copy_from_slice(&input[..BLOCK.max(FRAMES * end).min(input.len())]);
         }
         debug_assert!(
             input.starts_with(&self.0),
