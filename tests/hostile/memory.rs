@@ -212,6 +212,22 @@ fn messages_that_are_never_whole_take_no_more_than_max_assembly() {
 }
 
 #[test]
+fn names_of_messages_that_are_never_whole_take_no_more_than_max_assembly() {
+    let named = |n| {
+        let message = request(n, "echo").of_total(total::UNKNOWN);
+        (0..256).fold(message, |message, _| message.named("x", ""))
+    };
+    let messages: Vec<u8> = (1..=4000).flat_map(|n| named(2 * n).encode()).collect();
+    let attacked = Attacked::new();
+    let mut peer = attacked.runtime.block_on(attacked.town.enemy());
+    // Those that are refused are ids whose bytes are thrown away.
+    let most = BUFFERS + 2 * MAX_ASSEMBLY as u64 + 4000 * 100;
+    attacked.holds(most, async |_| flood_with(&mut peer, &messages).await);
+    drop(peer);
+    attacked.ends_well();
+}
+
+#[test]
 fn messages_of_many_that_are_never_whole_take_no_more_than_the_budget() {
     let chunk = vec![0; 100_000];
     let messages: Vec<u8> = (1..=60)

@@ -104,7 +104,7 @@ impl Assembly {
         self.spare.clear();
     }
 
-    /// Begins a message of which `announced` bytes are to come, `first` now, in a payload of `cost` bytes.
+    /// Begins a message of which `announced` bytes are to come, `first` now, and that takes `cost` bytes so far.
     pub(super) fn begin(
         &mut self,
         id: Id,

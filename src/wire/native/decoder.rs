@@ -222,7 +222,7 @@ impl NativeDecoder {
                 .split_first_chunk()
                 .ok_or_else(|| Violation::new("the length of a message is cut short"))?;
             let total = u64::from_le_bytes(*total);
-            let cost = payload.len();
+            let cost = payload.len() + head.weight();
             let frame = self.assembly.begin(header.id, head, total, first, cost)?;
             input.advance(end);
             return Ok(frame.into());

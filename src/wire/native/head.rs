@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    Body, Encoding, Error, Execution, Kind, Method, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Metadata, Method, Request, Response,
     wire::{
         Frame, Id,
         numbers::{deadline, encoding, flag, kind, status},
@@ -101,6 +101,12 @@ impl Head {
 
     pub(super) fn id(&self) -> Id {
         self.header.id
+    }
+
+    /// The bytes that the user's metadata takes beside those that came: an entry costs far more than its frame.
+    pub(super) fn weight(&self) -> usize {
+        let entries = self.said.iter().flat_map(|said| said.user.iter());
+        entries.map(|(name, _)| Metadata::ENTRY + name.len()).sum()
     }
 
     /// Whether the body is compressed.

@@ -97,8 +97,8 @@ impl Limits {
         self
     }
 
-    /// How many bytes of unfinished messages are kept for one connection. Default: 128 MiB. The memory behind
-    /// them can be twice as much, since buffers double.
+    /// How many bytes of unfinished messages are kept for one connection, with what their metadata takes in memory.
+    /// Default: 128 MiB. The memory behind them can be twice as much, since buffers double.
     pub fn max_assembly(mut self, bytes: usize) -> Self {
         self.max_assembly = bytes;
         self
