@@ -225,7 +225,8 @@ pub trait Decoder: Send {
     /// measure of a peer that sends, however slowly, against one that only drips.
     fn frames(&self) -> u64;
 
-    /// How many bytes of messages that came in parts were ever taken, if one of them is unfinished.
+    /// How many bytes of messages in parts have ever come, if one of them is unfinished: also if it is refused and
+    /// the rest of it thrown away.
     fn unfinished(&self) -> Option<u64>;
 
     /// Whether the bytes taken so far end between two frames.

@@ -115,6 +115,18 @@ fn too_long_a_request_is_refused_at_once_and_the_rest_of_it_thrown_away() {
 }
 
 #[test]
+fn a_refused_message_is_unfinished_and_grows_until_its_end() {
+    let mut line = line(Limits::new().max_message(5));
+    assert_eq!(line.decoder.unfinished(), None);
+    refused(line.feed(&begin(6, b"ab")).unwrap());
+    let begun = line.decoder.unfinished().unwrap();
+    nothing(&mut line, &data(0, &[0; 100]));
+    assert_eq!(line.decoder.unfinished(), Some(begun + 100));
+    nothing(&mut line, &data(END, b"x"));
+    assert_eq!(line.decoder.unfinished(), None);
+}
+
+#[test]
 fn a_refused_request_that_is_taken_back_is_forgotten() {
     let mut line = line(Limits::new().max_message(5));
     refused(line.feed(&begin(6, b"ab")).unwrap());

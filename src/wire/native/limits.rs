@@ -71,7 +71,8 @@ impl Limits {
         self
     }
 
-    /// How many calls the peer may have open at once. Default: 65 536, which is also the least.
+    /// How many calls the peer may have open at once. As many messages may be refused before their last bytes have
+    /// come, which takes up to 128 bytes for each. Default: 65 536, which is also the least.
     pub fn max_calls(mut self, calls: u32) -> Self {
         self.max_calls = calls.max(floor::MAX_CALLS);
         self

@@ -279,7 +279,7 @@
 //! | refusals and PONGs that the peer does not read | 1 MiB | LIMIT |
 //! | the time until the preface and HELLO have come | 10 s | TIMEOUT |
 //! | the time from the first byte of a frame to its last | 30 s | TIMEOUT |
-//! | the time in which less than 1 KiB of messages with MORE comes, and no PONG waits to be written | 30 s | TIMEOUT |
+//! | the time in which less than 1 KiB of messages with MORE comes, those refused included, and no PONG waits to be written | 30 s | TIMEOUT |
 //! | the time in which the stream takes no byte | 30 s | TIMEOUT |
 //! | the time until a PING is answered, after 30 s of silence | 10 s | TIMEOUT |
 //! | the time from GOAWAY to the end | 30 s | NOW |
@@ -338,6 +338,7 @@ mod meta;
 mod opening;
 mod plain;
 mod reason;
+mod refusal;
 mod spare;
 mod status;
 mod tlv;
