@@ -173,9 +173,10 @@ pub trait Encoder: Send {
     /// past the lock.
     fn drop_bulk(&mut self, id: Id) -> Option<(bool, Bytes)>;
 
-    /// Turns the whole message that begins at flat position `at` of `out` into something the peer skips.
-    /// False if this wire has no such thing; the message then goes out.
-    fn void(&mut self, at: usize, out: &mut Out) -> bool;
+    /// Turns the whole message that begins at flat position `at` of `out` into something the peer skips, and gives
+    /// its body, to be dropped past the lock; an empty one if the body was copied. `None` if this wire has no such
+    /// thing; the message then goes out.
+    fn void(&mut self, at: usize, out: &mut Out) -> Option<Bytes>;
 
     /// Takes a call of this side back, or ends a chunked answer of this side that is under way.
     fn cancel(&mut self, id: Id, reason: Reason, out: &mut Out);

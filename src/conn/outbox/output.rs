@@ -173,12 +173,18 @@ impl Outbox {
                 _ => Retracted::Gone,
             },
             Place::Chunked { .. } => Retracted::Sent,
-            Place::Output { batch, at, .. } => {
-                match batch == self.batch && self.encoder.void(at, &mut self.out) {
-                    true => Retracted::Gone,
-                    false => Retracted::Sent,
+            Place::Output { batch, at, .. } if batch == self.batch => {
+                match self.encoder.void(at, &mut self.out) {
+                    Some(body) => {
+                        if !body.is_empty() {
+                            leavings.drop_body(body);
+                        }
+                        Retracted::Gone
+                    }
+                    None => Retracted::Sent,
                 }
             }
+            Place::Output { .. } => Retracted::Sent,
         };
         let tell = match (retracted, reason) {
             // The end of the connection says it of all calls.
