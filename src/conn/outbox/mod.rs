@@ -11,8 +11,9 @@
 //! *pending*: not encoded, and bounded by a rule of the user's. Then it is encoded straight into the
 //! output, which only the driver takes away, whole. Between the two lies nothing else: no channel, no copy.
 //!
-//! The outbox knows neither a socket nor a clock. Whatever could run code of the user's – a waker, the end of
-//! a request – leaves it as [`Leavings`], past the lock.
+//! The outbox knows no socket, and of the time what it is told; only for a caller who needs it and finds none does it
+//! look at the clock. Whatever could run code of the user's – a waker, the end of a request – leaves it as
+//! [`Leavings`], past the lock.
 
 mod answers;
 mod batch;
