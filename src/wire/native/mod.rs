@@ -255,7 +255,9 @@
 //!
 //! # Liveness and farewell
 //!
-//! A PING is answered with a PONG of the same nonce, before anything else that waits to be written.
+//! A PING is answered with a PONG of the same nonce as soon as it is read, and before the next piece of a long body.
+//! The PONG stands behind what its sender had to write already, which can be much. So who asks counts from what it has
+//! read last: whatever comes shows that the peer is there.
 //!
 //! GOAWAY says that its sender takes no new requests. The peer sends none after it has read it, and answers
 //! GOAWAY(ACK); requests that crossed it are served, or answered with UNAVAILABLE, not processed. The sender
