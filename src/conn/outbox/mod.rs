@@ -51,6 +51,8 @@ pub(super) struct Outbox {
     out: Out,
     /// The number of `out`; the driver writes the one before it.
     batch: u64,
+    /// The number of the output with which this direction opens.
+    opening: u64,
 
     calls: InFlight,
     /// Calls in the order in which they wait, among them some that have ended since.
@@ -136,6 +138,7 @@ impl Outbox {
             wish: Wish::Run,
             out: Out::new(options.flatten_below),
             batch: 0,
+            opening: u64::MAX,
             calls: InFlight::new(role),
             pending: VecDeque::new(),
             bulk_requests: 0,
@@ -192,6 +195,7 @@ impl Outbox {
     /// Opens this direction.
     pub(super) fn open(&mut self) {
         self.encoder.hello(&mut self.out);
+        self.opening = self.batch;
         self.phase = Phase::Open;
     }
 

@@ -135,6 +135,15 @@ impl Outbox {
         self.phase = Phase::Closed(cause);
     }
 
+    /// Takes away the output that the driver has not taken, unless this direction opens with it. Returns it, to be
+    /// dropped past the lock.
+    pub(in super::super) fn discard(&mut self) -> Out {
+        match self.opening < self.batch {
+            true => std::mem::take(&mut self.out),
+            false => Out::default(),
+        }
+    }
+
     /// Gives back memory that an idle connection does not need.
     pub(in super::super) fn shrink(&mut self) {
         if self.calls.pending() == 0 {
