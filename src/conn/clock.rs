@@ -33,6 +33,11 @@ impl Tick {
         let wait = wait.as_secs().saturating_mul(1000).saturating_add(rest);
         Self(self.0.saturating_add(wait))
     }
+
+    /// Later by the time between two others.
+    pub(crate) fn later(self, from: Self, until: Self) -> Self {
+        Self(self.0.saturating_add(until.0.saturating_sub(from.0)))
+    }
 }
 
 impl Clock {

@@ -37,6 +37,16 @@
 //! | refusals and pongs not yet written | 1 MiB | the connection ends |
 //! | the calls of a batch | as single calls, for all of them or none | as single calls |
 //! | one-way messages to send | [`write_buffer`](Options::write_buffer) | refused to the sender |
+//! | messages that come in pieces | 4096, [`max_assembly`], [`assembly_budget`] | refused |
+//! | those of which the rest is thrown away | [`max_calls`] of the wire | the connection ends |
+//! | either, while nothing more of them comes | [`frame_timeout`](Options::frame_timeout) | the connection ends |
+//!
+//! What is left in the output of a call that ended before it was written counts against `write_buffer`; a body that is
+//! a slice of its own there is let go at once.
+//!
+//! [`max_assembly`]: crate::wire::native::Limits::max_assembly
+//! [`assembly_budget`]: crate::wire::native::Limits::assembly_budget
+//! [`max_calls`]: crate::wire::native::Limits::max_calls
 
 mod answer;
 mod buffer;

@@ -221,8 +221,9 @@ impl Options {
         self
     }
 
-    /// How long one frame may take from its first byte to its last. Default: 30 s: a peer that drips
-    /// bytes to hold memory is slower than any that works.
+    /// How long one frame may take from its first byte to its last, and how long a message in several frames may go
+    /// without 1 KiB of it; not counted is what the peer waits for answers to its pings that are not written yet.
+    /// Default: 30 s: a peer that drips bytes to hold memory is slower than any that works.
     pub fn frame_timeout(mut self, timeout: Duration) -> Self {
         self.frame_timeout = timeout;
         self

@@ -35,6 +35,8 @@ pub(super) struct State {
     asked: Option<Asked>,
     /// Since when, and from which byte on, the peer's unfinished messages are given time to grow.
     unfinished: Option<(Tick, u64)>,
+    /// The answers to the peer's pings that are not written.
+    pongs: Option<Pongs>,
     pings: Pings,
     ours: Option<Drain>,
     theirs: Option<Drain>,
@@ -86,6 +88,15 @@ enum Asked {
     Since(Tick),
 }
 
+/// Answers to pings of the peer, on their way. Before it has them, it may send no more of its long messages.
+#[derive(Clone, Copy, Debug)]
+struct Pongs {
+    /// Since when there is one.
+    since: Tick,
+    /// Whether all of them are in what is being written.
+    taken: bool,
+}
+
 /// A side that stops.
 #[derive(Clone, Copy, Debug)]
 struct Drain {
@@ -129,6 +140,7 @@ impl State {
             stalled_since: None,
             asked: None,
             unfinished: None,
+            pongs: None,
             pings: Pings::since(now),
             ours: None,
             theirs: None,
@@ -217,12 +229,21 @@ impl State {
         if let Some(asked @ Asked::Queued) = &mut self.asked {
             *asked = Asked::Taken;
         }
+        if let Some(pongs) = &mut self.pongs {
+            pongs.taken = true;
+        }
     }
 
     /// All that was taken away is written.
     pub(super) fn emptied(&mut self, now: Tick) {
         if let Some(asked @ Asked::Taken) = &mut self.asked {
             *asked = Asked::Since(now);
+        }
+        if let Some(pongs) = self.pongs.take_if(|pongs| pongs.taken)
+            && let Some((since, _)) = &mut self.unfinished
+        {
+            // What the peer spent waiting for them does not count, and nothing else is given to it.
+            *since = since.later(pongs.since.max(*since), now);
         }
     }
 
@@ -245,6 +266,11 @@ impl State {
             );
             return Err(Violation::new(text).with_reason(Reason::Limit));
         }
+        let since = self.pongs.map_or(now, |pongs| pongs.since);
+        self.pongs = Some(Pongs {
+            since,
+            taken: false,
+        });
         Ok(())
     }
 
@@ -363,7 +389,8 @@ impl State {
             Asked::Queued | Asked::Taken => None,
         });
         let unasked = may_ask.then_some(self.last_read);
-        let unfinished = self.unfinished.map(|(since, _)| since);
+        let unfinished = self.unfinished.filter(|_| self.pongs.is_none());
+        let unfinished = unfinished.map(|(since, _)| since);
         [
             (after(unopened, Some(of.handshake)), Timer::Handshake),
             (after(self.partial_since, Some(of.frame)), Timer::Frame),
@@ -559,5 +586,32 @@ mod tests {
         assert_eq!(state.next(), Tick::new(60 * SECOND));
         state.read(Tick::new(50 * SECOND), true, true, None);
         assert_eq!(state.next(), Tick::NEVER);
+    }
+
+    #[test]
+    fn an_unfinished_message_need_not_grow_while_the_answer_to_a_ping_waits_to_be_written() {
+        let mut state = opened(Options::new().keepalive(None));
+        state.read(Tick::new(SECOND), true, true, Some(100_000));
+        state.ping(Tick::new(2 * SECOND)).unwrap();
+        assert_eq!(state.next(), Tick::NEVER);
+        state.emptied(Tick::new(40 * SECOND));
+        assert_eq!(state.next(), Tick::NEVER, "that was what is before it");
+        state.swapped();
+        state.emptied(Tick::new(80 * SECOND));
+        assert_eq!(state.next(), Tick::new((80 + 29) * SECOND));
+    }
+
+    #[test]
+    fn pings_that_are_answered_at_once_give_an_unfinished_message_no_time() {
+        let mut state = opened(Options::new().keepalive(None));
+        state.read(Tick::new(SECOND), true, true, Some(100_000));
+        for second in 2..31 {
+            let now = Tick::new(second * SECOND);
+            state.read(now, true, true, Some(100_000));
+            state.ping(now).unwrap();
+            state.swapped();
+            state.emptied(now);
+        }
+        assert_eq!(state.next(), Tick::new(31 * SECOND));
     }
 }

@@ -1,11 +1,11 @@
 //! Requests of the peer that wait until the service is ready.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::{job::Reply, options::Options};
-use crate::{Body, Error, Execution, Kind, Request};
+use crate::{Body, Error, Execution, Kind, Metadata, Request};
 
 /// A queue, bounded in requests and bytes, from the middle of which a request can be taken back.
 #[derive(Debug)]
@@ -33,9 +33,6 @@ struct Entry {
 
 /// Bodies shorter than this are copied when they begin to wait.
 const OWN_BELOW: usize = 1024;
-
-/// What an entry of metadata costs beside its name and its value.
-const METADATA_ENTRY: usize = size_of::<(Cow<'static, str>, Bytes)>();
 
 impl Waiting {
     pub(super) fn new(options: &Options) -> Self {
@@ -147,7 +144,7 @@ fn own(body: &mut Body) {
 /// The bytes that a request holds while it waits, about.
 fn weight(request: &Request<Body>) -> usize {
     let entries = request.metadata().iter();
-    let entries = entries.map(|(name, value)| METADATA_ENTRY + name.len() + value.len());
+    let entries = entries.map(|(name, value)| Metadata::ENTRY + name.len() + value.len());
     request.body().len() + entries.sum::<usize>()
 }
 

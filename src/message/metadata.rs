@@ -29,6 +29,9 @@ type Entry = (Cow<'static, str>, Bytes);
 pub struct MetadataIter<'a>(slice::Iter<'a, Entry>);
 
 impl Metadata {
+    /// What an entry takes of memory beside its name and its value, in bytes.
+    pub(crate) const ENTRY: usize = size_of::<Entry>();
+
     /// Nothing.
     pub const fn new() -> Self {
         Self(None)

@@ -173,9 +173,10 @@ pub trait Encoder: Send {
     /// past the lock.
     fn drop_bulk(&mut self, id: Id) -> Option<(bool, Bytes)>;
 
-    /// Turns the whole message that begins at flat position `at` of `out` into something the peer skips.
-    /// False if this wire has no such thing; the message then goes out.
-    fn void(&mut self, at: usize, out: &mut Out) -> bool;
+    /// Turns the whole message that begins at flat position `at` of `out` into something the peer skips, and gives
+    /// its body, to be dropped past the lock; an empty one if the body was copied. `None` if this wire has no such
+    /// thing; the message then goes out.
+    fn void(&mut self, at: usize, out: &mut Out) -> Option<Bytes>;
 
     /// Takes a call of this side back, or ends a chunked answer of this side that is under way.
     fn cancel(&mut self, id: Id, reason: Reason, out: &mut Out);
@@ -225,7 +226,8 @@ pub trait Decoder: Send {
     /// measure of a peer that sends, however slowly, against one that only drips.
     fn frames(&self) -> u64;
 
-    /// How many bytes of messages that came in parts were ever taken, if one of them is unfinished.
+    /// How many bytes of messages in parts have ever come, if one of them is unfinished: also if it is refused and
+    /// the rest of it thrown away.
     fn unfinished(&self) -> Option<u64>;
 
     /// Whether the bytes taken so far end between two frames.

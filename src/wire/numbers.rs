@@ -296,7 +296,7 @@ pub mod limit {
     /// Pieces without a byte in a row. Honest senders write none, and each costs its reader a lookup.
     pub const MAX_EMPTY: u32 = 1024;
     /// Bytes of unfinished messages that must come within a frame's time. Less is a peer that holds the memory
-    /// of what it has sent and means to send no more.
+    /// of what it has sent, or of what is known of messages that were refused, and means to send no more.
     pub const LEAST_PROGRESS: u64 = 1024;
     /// Pings in a second. Keepalive needs one in many; more are a flood.
     pub const MAX_PINGS_PER_SECOND: u32 = 1000;

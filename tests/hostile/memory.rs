@@ -1,6 +1,8 @@
 //! What peers that mean harm can make this process hold, by the bytes that are allocated and not freed: those of the
 //! network between are counted too.
 
+use std::time::Duration;
+
 use allocation_counter::measure;
 use fastrand::Rng;
 use steeple::{
@@ -26,6 +28,9 @@ const MIB: u64 = 1024 * KIB;
 
 /// What a connection takes to read and write, with the two directions of the network under it.
 const BUFFERS: u64 = 512 * KIB;
+
+/// What messages take that were refused and of which more may come: an id for each, and what is told of it.
+const REFUSED: u64 = 65_536 * 128;
 
 /// Bytes that one attack sends, if it is let: what is kept of them for good shows.
 const MUCH: usize = 6 * 1024 * 1024;
@@ -212,6 +217,22 @@ fn messages_that_are_never_whole_take_no_more_than_max_assembly() {
 }
 
 #[test]
+fn names_of_messages_that_are_never_whole_take_no_more_than_max_assembly() {
+    let named = |n| {
+        let message = request(n, "echo").of_total(total::UNKNOWN);
+        (0..256).fold(message, |message, _| message.named("x", ""))
+    };
+    let messages: Vec<u8> = (1..=4000).flat_map(|n| named(2 * n).encode()).collect();
+    let attacked = Attacked::new();
+    let mut peer = attacked.runtime.block_on(attacked.town.enemy());
+    // Those that are refused are ids whose bytes are thrown away.
+    let most = BUFFERS + 2 * MAX_ASSEMBLY as u64 + 4000 * 100;
+    attacked.holds(most, async |_| flood_with(&mut peer, &messages).await);
+    drop(peer);
+    attacked.ends_well();
+}
+
+#[test]
 fn messages_of_many_that_are_never_whole_take_no_more_than_the_budget() {
     let chunk = vec![0; 100_000];
     let messages: Vec<u8> = (1..=60)
@@ -242,19 +263,36 @@ fn messages_of_many_that_are_never_whole_take_no_more_than_the_budget() {
 }
 
 #[test]
+fn answers_that_are_refused_and_never_end_take_little_and_not_for_long() {
+    let flood: Vec<u8> = (1..=65_000)
+        .flat_map(|n| response(2 * n + 1).of_total(64 << 20 | 1).encode())
+        .collect();
+    let attacked = Attacked::new();
+    let mut peer = attacked.runtime.block_on(attacked.town.enemy());
+    attacked.holds(BUFFERS + REFUSED, async |_| {
+        flood_with(&mut peer, &flood).await
+    });
+    attacked.runtime.block_on(async {
+        assert_eq!(attacked.town.handle.peers().len(), 2);
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        let text = peer.expect_goaway(reason::TIMEOUT).await;
+        assert!(text.contains("unfinished message"), "{text}");
+    });
+    attacked.ends_well();
+}
+
+#[test]
 fn a_server_that_floods_its_client_takes_no_more_than_a_buffer_and_what_is_refused() {
-    // Each is an id whose bytes are thrown away until the last has come; of an answer, with what its caller is told.
-    const REFUSED: u64 = 65_536;
     type Flood = fn(u32) -> Frame;
     let floods: [(Flood, u64); 4] = [
         (|n| response(2 * n + 4).body([0; 1000]), 0),
         (
             |n| response(2 * n + 4).of_total(64 << 20).body("x"),
-            REFUSED * 256,
+            REFUSED,
         ),
         (
             |n| request(2 * n + 3, "echo").of_total(64 << 20).body("x"),
-            REFUSED * 100,
+            REFUSED,
         ),
         (|_| data(9, b"?"), 0),
     ];

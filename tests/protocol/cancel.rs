@@ -1,9 +1,16 @@
 //! Calls that are taken back.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use bytes::Bytes;
 use steeple::{
-    Kind, Options,
+    Body, Kind, Options, Request,
     wire::numbers::{flag, kind, reason, status},
 };
 use tower::Service;
@@ -32,6 +39,38 @@ async fn a_call_dropped_before_it_was_written_is_never_sent_and_not_cancelled() 
     assert_eq!(channel.stats().in_flight, 2);
     assert_eq!(channel.stats().calls.errors(Kind::Cancelled), 2);
     drop((first, third));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_a_call_that_has_ended_is_let_go_where_the_stream_takes_no_output() {
+    /// A body that counts how many of its kind there are.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &[7; 60_000]
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    let (mut channel, mut server) = dial(Options::new());
+    server.shake_hands().await;
+    let live = Arc::new(AtomicUsize::new(0));
+    let mut most = 0;
+    for _ in 0..200 {
+        live.fetch_add(1, Ordering::Relaxed);
+        let body = Bytes::from_owner(Counted(live.clone()));
+        let answer = channel.call(Request::new("echo", Body::from(body)));
+        settle().await;
+        drop(answer);
+        most = most.max(live.load(Ordering::Relaxed));
+    }
+    assert!(most < 4, "{most} bodies of calls that have ended are held");
 }
 
 #[tokio::test(start_paused = true)]

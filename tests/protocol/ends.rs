@@ -1,6 +1,6 @@
 //! What calls are told when the connection fails, and that "not sent" is never said of what was.
 
-use std::{io, time::Duration};
+use std::{io, ops::Range, time::Duration};
 
 use futures_util::FutureExt;
 use steeple::{
@@ -15,7 +15,8 @@ use tokio::io::AsyncWriteExt;
 use tower::Service;
 
 use crate::support::{
-    RawPeer, Tap, Tapped, call, dial, echo, goaway, magic, request, response, serve, settle, soon,
+    RawPeer, Tap, Tapped, call, data, dial, echo, goaway, magic, request, response, serve, settle,
+    soon,
 };
 
 /// Lets writes fail after so many bytes.
@@ -52,6 +53,29 @@ fn breaking(left: usize, options: Options) -> (Channel, RawPeer) {
         None,
     );
     (channel, RawPeer::new(far))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_an_end_does_not_stand_behind_answers_that_wait_for_a_slow_stream() {
+    let (mut client, _server) = serve(Options::new(), echo());
+    client.shake_hands().await;
+    let answers = |ids: Range<u32>| ids.map(|n| request(2 * n, "echo").body([7; 60_000]));
+    // Of these, some are being written.
+    client.send_all(answers(1..4)).await;
+    settle().await;
+    client.send_all(answers(4..100)).await;
+    settle().await;
+    client.send(data(2, b"?")).await;
+    let mut answered = 0;
+    let last = loop {
+        let frame = client.message().await;
+        if frame.kind != kind::RESPONSE {
+            break frame;
+        }
+        answered += 1;
+    };
+    assert_eq!((last.kind, last.code), (kind::GOAWAY, reason::PROTOCOL));
+    assert!((1..10).contains(&answered), "{answered} answers");
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,7 +119,7 @@ impl Encoder for LesserEncoder {
         self.inner.drop_bulk(id)
     }
 
-    fn void(&mut self, at: usize, out: &mut Out) -> bool {
+    fn void(&mut self, at: usize, out: &mut Out) -> Option<Bytes> {
         self.inner.void(at, out)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steeple::{
-    Connector, Execution, Kind, Options,
+    Body, Connector, Error, Execution, Kind, Options, Request, Response, Server,
     conn::Builder,
     transport::{Listener, mem::MemNetwork},
     wire::{
@@ -12,7 +12,7 @@ use steeple::{
     },
 };
 use tokio::time::{Instant, sleep};
-use tower::Service;
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::support::{
     Probe, call, dial, echo, goaway, ping, pong, request, response, serve, settle, soon,
@@ -283,6 +283,41 @@ async fn a_frame_that_drips_is_given_its_time_and_no_more() {
     let text = client.expect_goaway(reason::TIMEOUT).await;
     assert!(text.contains("frame_timeout"), "{text}");
     client.expect_eof().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_marks_are_answered_behind_a_long_download_is_given_its_time() {
+    let frame_timeout = 2 * SECOND;
+    let network = MemNetwork::new(1);
+    let options = Options::new().frame_timeout(frame_timeout);
+    let server = Server::new(network.listen("server").unwrap()).options(options);
+    tokio::spawn(server.serve(service_fn(|request: Request| async move {
+        let long = request.method() == "download";
+        let len = if long { 60_000 } else { 1 };
+        Ok::<_, Error>(Response::new(Body::from(vec![0; len])))
+    })));
+    // A megabyte a second.
+    network
+        .one_way("server", "client")
+        .bandwidth(1000, Duration::from_millis(1));
+    let connector = Connector::new().dialer(network.dialer("client"));
+    let endpoint = "mem://server".parse().unwrap();
+    let mut channel = soon(connector.oneshot(endpoint)).await.unwrap();
+    soon(channel.handshaken()).await.unwrap();
+    let begun = Instant::now();
+    let downloads: Vec<_> = (0..100)
+        .map(|_| channel.call(call("download", "")))
+        .collect();
+    sleep(Duration::from_millis(5)).await;
+    let upload = channel.call(call("upload", vec![7; 1_000_000]));
+    soon(upload).await.unwrap();
+    assert!(
+        begun.elapsed() > 2 * frame_timeout,
+        "nothing was waited for"
+    );
+    for download in downloads {
+        soon(download).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,14 @@
 //! Messages that come in pieces, and those that are refused on the way.
 
-use bytes::BytesMut;
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
 use steeple::{
     Execution, Kind, Origin,
     wire::{
         Budget, Decoder, Frame, Reason,
         native::Limits,
-        numbers::{flag, kind},
+        numbers::{flag, kind, metadata},
     },
 };
 
@@ -113,6 +115,18 @@ fn too_long_a_request_is_refused_at_once_and_the_rest_of_it_thrown_away() {
 }
 
 #[test]
+fn a_refused_message_is_unfinished_and_grows_until_its_end() {
+    let mut line = line(Limits::new().max_message(5));
+    assert_eq!(line.decoder.unfinished(), None);
+    refused(line.feed(&begin(6, b"ab")).unwrap());
+    let begun = line.decoder.unfinished().unwrap();
+    nothing(&mut line, &data(0, &[0; 100]));
+    assert_eq!(line.decoder.unfinished(), Some(begun + 100));
+    nothing(&mut line, &data(END, b"x"));
+    assert_eq!(line.decoder.unfinished(), None);
+}
+
+#[test]
 fn a_refused_request_that_is_taken_back_is_forgotten() {
     let mut line = line(Limits::new().max_message(5));
     refused(line.feed(&begin(6, b"ab")).unwrap());
@@ -150,13 +164,23 @@ fn each_budget_refuses_what_it_cannot_pay_and_has_it_all_back_in_the_end() {
 
 #[test]
 fn metadata_of_an_unfinished_message_is_paid_for() {
-    let budget = Budget::new(1 << 20);
-    let mut line = line(Limits::new().assembly_budget(budget.clone()));
-    let meta = [&[7, 0, 200, 4, 0][..], &[9; 4]].concat();
-    let payload = [&meta[..], &1u64.to_le_bytes(), b""].concat();
-    let bytes = frame(kind::REQUEST, MORE | flag::META, 1, 2, 0, &payload);
-    nothing(&mut line, &bytes);
-    assert_eq!(budget.used(), payload.len());
+    let named = [metadata::NAMED, 2, 0, 1, b'x'];
+    let unknown = [200, 2, 0, 9, 9];
+    for (entry, kept) in [
+        (named, size_of::<(Cow<'static, str>, Bytes)>() + 1),
+        (unknown, 0),
+    ] {
+        let budget = Budget::new(1 << 20);
+        let mut line = line(Limits::new().assembly_budget(budget.clone()));
+        let entries = entry.repeat(100);
+        let len = (entries.len() as u16).to_le_bytes();
+        let payload = [&len[..], &entries, &1u64.to_le_bytes()].concat();
+        let bytes = frame(kind::REQUEST, MORE | flag::META, 1, 2, 0, &payload);
+        nothing(&mut line, &bytes);
+        assert_eq!(budget.used(), payload.len() + 100 * kept);
+        refused(line.feed(&cancel(2, 1)).unwrap());
+        assert_eq!(budget.used(), 0);
+    }
 }
 
 #[test]

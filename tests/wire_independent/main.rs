@@ -211,7 +211,7 @@ fn control_frames_and_what_was_voided_are_understood() {
         let at = out.flat_len();
         let request = Request::new("Void", Body::from(vec![0; 5000]));
         encoder.request(mine(1), &request, None, out).unwrap();
-        assert!(encoder.void(at, out));
+        assert_eq!(encoder.void(at, out).unwrap().len(), 5000);
         encoder.pong(8, out);
         encoder.cancel(theirs(1), Reason::Limit, out);
         encoder.go_away(Reason::Shutdown, "later", out);

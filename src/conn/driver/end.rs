@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Body, Error, Request, events,
-    wire::{Reason, Violation, Wire},
+    wire::{Out, Reason, Violation, Wire},
 };
 
 /// How a connection ends.
@@ -257,9 +257,14 @@ where
         let text = cause.to_string();
         let orderly = tell.is_none() && cause.is_orderly();
         outbox.close(cause, &self.writing, usable, &mut self.leavings);
+        let mut discarded = Out::default();
         if let Some(reason) = tell
             && self.settings.can_drain
         {
+            if reason != Reason::Now && !self.writing.is_empty() {
+                // The stream is slow, and behind all that waits for it the reason would not arrive in time.
+                discarded = outbox.discard();
+            }
             outbox.control(|encoder, out| encoder.go_away(reason, &text, out));
         }
         outbox.stats_mut().handling = 0;
@@ -268,7 +273,7 @@ where
         self.shared.reach(Status::Closed);
         self.leavings.settle_with(&mut results);
         self.serving.stop_all(orderly);
-        drop(answers);
+        drop((answers, discarded));
     }
 }
 

@@ -11,8 +11,9 @@
 //! *pending*: not encoded, and bounded by a rule of the user's. Then it is encoded straight into the
 //! output, which only the driver takes away, whole. Between the two lies nothing else: no channel, no copy.
 //!
-//! The outbox knows neither a socket nor a clock. Whatever could run code of the user's – a waker, the end of
-//! a request – leaves it as [`Leavings`], past the lock.
+//! The outbox knows no socket, and of the time what it is told; only for a caller who needs it and finds none does it
+//! look at the clock. Whatever could run code of the user's – a waker, the end of a request – leaves it as
+//! [`Leavings`], past the lock.
 
 mod answers;
 mod batch;
@@ -50,6 +51,8 @@ pub(super) struct Outbox {
     out: Out,
     /// The number of `out`; the driver writes the one before it.
     batch: u64,
+    /// The number of the output with which this direction opens.
+    opening: u64,
 
     calls: InFlight,
     /// Calls in the order in which they wait, among them some that have ended since.
@@ -135,6 +138,7 @@ impl Outbox {
             wish: Wish::Run,
             out: Out::new(options.flatten_below),
             batch: 0,
+            opening: u64::MAX,
             calls: InFlight::new(role),
             pending: VecDeque::new(),
             bulk_requests: 0,
@@ -191,6 +195,7 @@ impl Outbox {
     /// Opens this direction.
     pub(super) fn open(&mut self) {
         self.encoder.hello(&mut self.out);
+        self.opening = self.batch;
         self.phase = Phase::Open;
     }
 

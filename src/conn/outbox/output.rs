@@ -135,6 +135,15 @@ impl Outbox {
         self.phase = Phase::Closed(cause);
     }
 
+    /// Takes away the output that the driver has not taken, unless this direction opens with it. Returns it, to be
+    /// dropped past the lock.
+    pub(in super::super) fn discard(&mut self) -> Out {
+        match self.opening < self.batch {
+            true => std::mem::take(&mut self.out),
+            false => Out::default(),
+        }
+    }
+
     /// Gives back memory that an idle connection does not need.
     pub(in super::super) fn shrink(&mut self) {
         if self.calls.pending() == 0 {
@@ -173,12 +182,18 @@ impl Outbox {
                 _ => Retracted::Gone,
             },
             Place::Chunked { .. } => Retracted::Sent,
-            Place::Output { batch, at, .. } => {
-                match batch == self.batch && self.encoder.void(at, &mut self.out) {
-                    true => Retracted::Gone,
-                    false => Retracted::Sent,
+            Place::Output { batch, at, .. } if batch == self.batch => {
+                match self.encoder.void(at, &mut self.out) {
+                    Some(body) => {
+                        if !body.is_empty() {
+                            leavings.drop_body(body);
+                        }
+                        Retracted::Gone
+                    }
+                    None => Retracted::Sent,
                 }
             }
+            Place::Output { .. } => Retracted::Sent,
         };
         let tell = match (retracted, reason) {
             // The end of the connection says it of all calls.

@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Limits,
     head::{Head, Sort},
+    refusal::Refusal,
     spare::Spare,
 };
 
@@ -27,8 +28,6 @@ pub(super) struct Assembly {
     partials: HashMap<Id, Partial>,
     /// How many of them are [`Partial::Open`].
     open: usize,
-    /// How many bytes of messages were ever taken.
-    taken: u64,
     empty: u32,
     memory: Memory,
     spare: Spare,
@@ -45,7 +44,7 @@ enum Partial {
     Open(Box<Open>),
     /// Its pieces are thrown away. For an answer: what its caller is told when the last has come, since the
     /// caller's id is not free before.
-    Discarding(Option<Error>),
+    Discarding(Option<Refusal>),
 }
 
 #[derive(Debug)]
@@ -53,7 +52,7 @@ struct Open {
     head: Head,
     total: Option<u64>,
     body: Vec<u8>,
-    /// What was taken from the budgets: the body and the metadata.
+    /// What was taken from the budgets: for the body and the metadata.
     paid: usize,
 }
 
@@ -70,7 +69,6 @@ impl Assembly {
         Self {
             partials: HashMap::new(),
             open: 0,
-            taken: 0,
             empty: 0,
             memory: Memory {
                 used: 0,
@@ -84,11 +82,6 @@ impl Assembly {
         }
     }
 
-    /// How many bytes were ever taken, if a message is unfinished.
-    pub(super) fn unfinished(&self) -> Option<u64> {
-        (self.open > 0).then_some(self.taken)
-    }
-
     /// Whether no message is awaited.
     pub(super) fn is_empty(&self) -> bool {
         self.partials.is_empty()
@@ -99,12 +92,13 @@ impl Assembly {
         self.partials.contains_key(&id)
     }
 
-    /// Gives memory back that is kept for a message to come.
+    /// Gives memory back that is kept for messages to come.
     pub(super) fn shrink(&mut self) {
         self.spare.clear();
+        self.partials.shrink_to_fit();
     }
 
-    /// Begins a message of which `announced` bytes are to come, `first` now, in a payload of `cost` bytes.
+    /// Begins a message of which `announced` bytes are to come, `first` now, and that takes `cost` bytes so far.
     pub(super) fn begin(
         &mut self,
         id: Id,
@@ -121,12 +115,11 @@ impl Assembly {
             )));
         }
         let sort = head.sort();
-        if let Some(error) = total.and_then(|total| self.too_long(sort, total)) {
-            return self.refuse(sort, id, error, true);
+        if let Some(refusal) = total.and_then(|total| self.too_long(total)) {
+            return self.refuse(sort, id, refusal, true);
         }
         if self.open == MAX_OPEN {
-            let text = format!("more than {MAX_OPEN} messages are under way");
-            return self.refuse(sort, id, sort.refusal(Kind::Overflow, text), true);
+            return self.refuse(sort, id, Refusal::Open, true);
         }
         self.open += 1;
         let open = Open {
@@ -192,7 +185,7 @@ impl Assembly {
         let end = open.body.len() - past;
         rest.extend_from_slice(&open.body[end..]);
         open.body.truncate(end);
-        self.pay(id, end as u64, taken, taken)
+        self.pay(id, end as u64, taken)
     }
 
     /// The message whose last byte has come.
@@ -202,11 +195,8 @@ impl Assembly {
                 let body = self.spare.lend(open.body);
                 self.complete(open.head, body)
             }
-            Some(Partial::Discarding(Some(error))) => {
-                let result = Err(error);
-                Ok(Some(Frame::Response { id, result }))
-            }
-            Some(Partial::Discarding(None)) | None => Ok(None),
+            Some(Partial::Discarding(refusal)) => Ok(refusal.and_then(|it| answer(id, it))),
+            None => Ok(None),
         }
     }
 
@@ -215,7 +205,7 @@ impl Assembly {
         if head.is_compressed()
             && let Err(error) = self.check_compressed(head.sort(), &body)
         {
-            return self.refuse(head.sort(), head.id(), error, false);
+            return Ok(told(head.sort(), head.id(), error));
         }
         Ok(Some(head.complete(body)))
     }
@@ -224,13 +214,7 @@ impl Assembly {
     pub(super) fn cancel(&mut self, id: Id, reason: Reason) -> Option<Option<Frame>> {
         let open = match self.remove(id)? {
             Partial::Open(open) => open,
-            Partial::Discarding(answer) => {
-                let frame = |error| Frame::Response {
-                    id,
-                    result: Err(error),
-                };
-                return Some(answer.map(frame));
-            }
+            Partial::Discarding(refusal) => return Some(refusal.and_then(|it| answer(id, it))),
         };
         Some(match open.head.sort() {
             Sort::Request => {
@@ -255,21 +239,10 @@ impl Assembly {
         &mut self,
         sort: Sort,
         id: Id,
-        error: Error,
+        refusal: Refusal,
         continues: bool,
     ) -> Result<Option<Frame>, Violation> {
-        let (frame, later) = match sort {
-            Sort::Request => (Some(Frame::Refused { id, error }), None),
-            Sort::Response if continues => (None, Some(error)),
-            Sort::Response => {
-                let result = Err(error);
-                (Some(Frame::Response { id, result }), None)
-            }
-            Sort::OneWay => {
-                tracing::debug!(target: events::WIRE, %error, "a one-way message is dropped");
-                (None, None)
-            }
-        };
+        let later = (continues && sort == Sort::Response).then_some(refusal);
         if continues {
             if self.partials.len() - self.open == self.max_discarding {
                 let text = "more messages are refused and not ended than max_calls";
@@ -277,12 +250,16 @@ impl Assembly {
             }
             self.partials.insert(id, Partial::Discarding(later));
         }
-        Ok(frame)
+        Ok(match later {
+            Some(_) => None,
+            None => told(sort, id, refusal.error(sort)),
+        })
     }
 
-    /// The error of a message of `len` bytes, if that is too long.
-    pub(super) fn too_long(&self, sort: Sort, len: u64) -> Option<Error> {
-        (len > self.max_message).then(|| too_long(sort, len, self.max_message))
+    /// Why a message of `len` bytes is refused, if that is too long.
+    pub(super) fn too_long(&self, len: u64) -> Option<Refusal> {
+        let max = self.max_message;
+        (len > max).then_some(Refusal::TooLong { len, max })
     }
 
     /// Checks what a compressed body says of itself. Whether it is true shows when it is decompressed.
@@ -297,8 +274,8 @@ impl Assembly {
             let text = format!("compression {} is not decoded here", prefix.number);
             return Err(sort.refusal(kind, text));
         }
-        match self.too_long(sort, prefix.plain_len.into()) {
-            Some(error) => Err(error),
+        match self.too_long(prefix.plain_len.into()) {
+            Some(refusal) => Err(refusal.error(sort)),
             None => Ok(()),
         }
     }
@@ -308,7 +285,7 @@ impl Assembly {
             return Ok(None);
         };
         let len = (open.body.len() + bytes.len()) as u64;
-        let refused = self.pay(id, len, bytes.len(), cost)?;
+        let refused = self.pay(id, len, cost)?;
         if let Some(Partial::Open(open)) = self.partials.get_mut(&id) {
             open.reserve(bytes.len());
             open.body.extend_from_slice(bytes);
@@ -316,29 +293,19 @@ impl Assembly {
         Ok(refused)
     }
 
-    /// Pays for `bytes` that make a body `len` bytes long, or refuses its message: a frame may say so.
-    fn pay(
-        &mut self,
-        id: Id,
-        len: u64,
-        bytes: usize,
-        cost: usize,
-    ) -> Result<Option<Frame>, Violation> {
+    /// Pays for bytes that make a body `len` bytes long, or refuses its message: a frame may say so.
+    fn pay(&mut self, id: Id, len: u64, cost: usize) -> Result<Option<Frame>, Violation> {
+        let too_long = self.too_long(len);
         let Some(Partial::Open(open)) = self.partials.get_mut(&id) else {
             return Ok(None);
         };
         let sort = open.head.sort();
-        let error = if len > self.max_message {
-            too_long(sort, len, self.max_message)
-        } else if let Err(text) = self.memory.take(cost) {
-            sort.refusal(Kind::Overflow, text)
-        } else {
+        let Some(refusal) = too_long.or_else(|| self.memory.take(cost).err()) else {
             open.paid += cost;
-            self.taken += bytes as u64;
             return Ok(None);
         };
         self.remove(id);
-        self.refuse(sort, id, error, true)
+        self.refuse(sort, id, refusal, true)
     }
 
     fn remove(&mut self, id: Id) -> Option<Partial> {
@@ -367,18 +334,12 @@ impl Open {
 
 impl Memory {
     /// Takes bytes, or tells which limit has none left.
-    fn take(&mut self, bytes: usize) -> Result<(), String> {
+    fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
         if self.used + bytes > self.max {
-            return Err(format!(
-                "the connection's unfinished messages exceed max_assembly ({})",
-                self.max
-            ));
+            return Err(Refusal::Assembly(self.max));
         }
         if !self.shared.take(bytes) {
-            return Err(format!(
-                "unfinished messages exceed assembly_budget ({})",
-                self.shared.limit()
-            ));
+            return Err(Refusal::Budget(self.shared.limit()));
         }
         self.used += bytes;
         Ok(())
@@ -396,16 +357,24 @@ impl Drop for Memory {
     }
 }
 
-/// Too long a request may fit elsewhere, too long an answer will be so again.
-fn too_long(sort: Sort, len: u64, max: u64) -> Error {
-    let kind = match sort {
-        Sort::Request | Sort::OneWay => Kind::Overflow,
-        Sort::Response => Kind::Invalid,
-    };
-    sort.refusal(
-        kind,
-        format!("a body of {len} bytes exceeds max_message ({max})"),
-    )
+/// Tells of a message that is not taken, if anybody is told.
+fn told(sort: Sort, id: Id, error: Error) -> Option<Frame> {
+    match sort {
+        Sort::Request => Some(Frame::Refused { id, error }),
+        Sort::Response => {
+            let result = Err(error);
+            Some(Frame::Response { id, result })
+        }
+        Sort::OneWay => {
+            tracing::debug!(target: events::WIRE, %error, "a one-way message is dropped");
+            None
+        }
+    }
+}
+
+/// Tells of an answer that was not taken, all of which has come.
+fn answer(id: Id, refusal: Refusal) -> Option<Frame> {
+    told(Sort::Response, id, refusal.error(Sort::Response))
 }
 
 /// What an answer that its server did not finish means to its caller.

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    Encoding, Error, Kind,
+    Encoding,
     wire::{
         Decoder, Frame, Id, Role, Violation,
         numbers::{flag, kind, limit::MAX_FAREWELL, status},
@@ -19,6 +19,7 @@ use super::{
     meta, opening,
     plain::{self, Block, COPY_BELOW},
     reason,
+    refusal::Refusal,
 };
 
 /// Reads the native wire.
@@ -32,6 +33,8 @@ pub struct NativeDecoder {
     state: State,
     /// How many frames were read to their ends.
     frames: u64,
+    /// How many bytes of messages in several frames have come.
+    in_parts: u64,
     /// Whether the peer's HELLO was read.
     greeted: bool,
     bindings: Incoming,
@@ -88,6 +91,7 @@ impl NativeDecoder {
                 Role::Dialer => State::Preface,
             },
             frames: 0,
+            in_parts: 0,
             greeted: false,
             bindings: Incoming::new(hello.max_bindings),
             assembly: Assembly::new(limits),
@@ -208,12 +212,15 @@ impl NativeDecoder {
         self.check_id(sort, header.id, continues)?;
         let end = Header::LEN + header.len as usize;
         let payload = &input[Header::LEN..end];
+        if continues {
+            self.in_parts += payload.len() as u64;
+        }
         let parsed = self.head(sort, header, payload);
         let (head, taken) = match parsed {
             Ok(parsed) => parsed,
-            Err(error) => {
+            Err(refusal) => {
                 input.advance(end);
-                let frame = self.assembly.refuse(sort, header.id, error, continues)?;
+                let frame = self.assembly.refuse(sort, header.id, refusal, continues)?;
                 return Ok(frame.into());
             }
         };
@@ -222,15 +229,15 @@ impl NativeDecoder {
                 .split_first_chunk()
                 .ok_or_else(|| Violation::new("the length of a message is cut short"))?;
             let total = u64::from_le_bytes(*total);
-            let cost = payload.len();
+            let cost = payload.len() + head.weight();
             let frame = self.assembly.begin(header.id, head, total, first, cost)?;
             input.advance(end);
             return Ok(frame.into());
         }
         let len = (payload.len() - taken) as u64;
-        if let Some(error) = self.assembly.too_long(sort, len) {
+        if let Some(refusal) = self.assembly.too_long(len) {
             input.advance(end);
-            let frame = self.assembly.refuse(sort, header.id, error, false)?;
+            let frame = self.assembly.refuse(sort, header.id, refusal, false)?;
             return Ok(frame.into());
         }
         let body = take_body(input, Header::LEN + taken, end);
@@ -238,18 +245,13 @@ impl NativeDecoder {
     }
 
     /// What stands before a body, and how many bytes of the payload it takes.
-    fn head(&self, sort: Sort, header: Header, payload: &[u8]) -> Result<(Head, usize), Error> {
-        if let Some(text) = unsupported(sort, header) {
-            let kind = match sort {
-                Sort::Request | Sort::OneWay => Kind::Unimplemented,
-                Sort::Response => Kind::Invalid,
-            };
-            return Err(sort.refusal(kind, text));
+    fn head(&self, sort: Sort, header: Header, payload: &[u8]) -> Result<(Head, usize), Refusal> {
+        if let Some(what) = unsupported(sort, header) {
+            return Err(Refusal::Unsupported(what));
         }
         let (mut entries, mut taken) = (None, 0);
         if header.has(flag::META) {
-            let (said, len) =
-                meta::decode(payload).map_err(|wrong| sort.refusal(Kind::Invalid, wrong))?;
+            let (said, len) = meta::decode(payload).map_err(Refusal::Metadata)?;
             (entries, taken) = (Some(Box::new(said)), len);
         }
         let head = Head::new(sort, header, entries, &self.bindings, &self.served)?;
@@ -284,6 +286,7 @@ impl NativeDecoder {
         let taken = input.len().min(left as usize);
         let refused = self.assembly.append(id, &input[..taken])?;
         input.advance(taken);
+        self.in_parts += taken as u64;
         let left = left - taken as u32;
         self.state = State::Data { id, left, end };
         if let Some(frame) = refused {
@@ -374,6 +377,7 @@ impl Decoder for NativeDecoder {
             return Ok(None);
         };
         let taken = bytes.min(left as usize);
+        self.in_parts += taken as u64;
         let left = left - taken as u32;
         self.state = State::Data { id, left, end };
         self.assembly.took(id, taken, bytes - taken, input)
@@ -389,7 +393,7 @@ impl Decoder for NativeDecoder {
     }
 
     fn unfinished(&self) -> Option<u64> {
-        self.assembly.unfinished()
+        (!self.assembly.is_empty()).then_some(self.in_parts)
     }
 
     fn is_between_frames(&self) -> bool {

@@ -258,27 +258,23 @@ impl Encoder for NativeEncoder {
     }
 
     /// The message becomes PAD. A BIND before it stays: later calls rely on it.
-    fn void(&mut self, mut at: usize, out: &mut Out) -> bool {
+    fn void(&mut self, mut at: usize, out: &mut Out) -> Option<Bytes> {
         let header = |at: usize, out: &mut Out| Header::decode_front(out.flat_mut(at));
-        let Some(mut found) = header(at, out) else {
-            return false;
-        };
+        let mut found = header(at, out)?;
         if found.kind == kind::BIND {
             at += Header::LEN + found.len as usize;
-            let Some(behind) = header(at, out) else {
-                return false;
-            };
-            found = behind;
+            found = header(at, out)?;
         }
         let mut body = at + Header::LEN;
         if found.has(flag::META) {
             let len = out.flat_mut(body).first_chunk().copied();
             body += 2 + usize::from(len.map_or(0, u16::from_le_bytes));
         }
+        let body = out.remove_slice(body).unwrap_or_default();
         let mut pad = Header::new(kind::PAD);
-        pad.len = found.len - out.remove_slice(body) as u32;
+        pad.len = found.len - body.len() as u32;
         out.flat_mut(at)[..Header::LEN].copy_from_slice(&pad.encode());
-        true
+        Some(body)
     }
 
     fn cancel(&mut self, id: Id, reason: Reason, out: &mut Out) {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    Body, Encoding, Error, Execution, Kind, Method, Request, Response,
+    Body, Encoding, Error, Execution, Kind, Metadata, Method, Request, Response,
     wire::{
         Frame, Id,
         numbers::{deadline, encoding, flag, kind, status},
@@ -16,6 +16,7 @@ use super::{
     bindings::{self, Binding, Incoming},
     header::Header,
     meta::Entries,
+    refusal::Refusal,
     status as errors,
 };
 
@@ -76,16 +77,15 @@ impl Head {
         mut said: Said,
         bindings: &Incoming,
         served: &[Encoding],
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Refusal> {
         let binding = if sort == Sort::Response {
             (Method::default(), encoding::BOUND)
         } else {
-            binding(sort, header.code, &mut said, bindings, served)?
+            binding(header.code, &mut said, bindings, served)?
         };
         let has_deadline = said.as_ref().is_some_and(|it| it.deadline.is_some());
         if sort == Sort::Request && header.aux == deadline::IN_METADATA && !has_deadline {
-            let text = "the deadline should be in the metadata and is not";
-            return Err(sort.refusal(Kind::Invalid, text));
+            return Err(Refusal::NoDeadline);
         }
         Ok(Self {
             sort,
@@ -101,6 +101,12 @@ impl Head {
 
     pub(super) fn id(&self) -> Id {
         self.header.id
+    }
+
+    /// The bytes that the user's metadata takes beside those that came: an entry costs far more than its frame.
+    pub(super) fn weight(&self) -> usize {
+        let entries = self.said.iter().flat_map(|said| said.user.iter());
+        entries.map(|(name, _)| Metadata::ENTRY + name.len()).sum()
     }
 
     /// Whether the body is compressed.
@@ -153,26 +159,22 @@ pub(super) fn encoding_of(raw: bool, bound: Encoding) -> Encoding {
 
 /// What is called: by its number, or, with number 0, by its name in the metadata.
 fn binding(
-    sort: Sort,
     number: u16,
     said: &mut Said,
     bindings: &Incoming,
     served: &[Encoding],
-) -> Result<Binding, Error> {
+) -> Result<Binding, Refusal> {
     let binding = match number {
         0 => said.as_mut().and_then(|said| said.method.take()),
         _ => bindings.get(number).cloned(),
     };
-    let binding = binding.ok_or_else(|| {
-        let text = match number {
-            0 => "a message with method number 0 has no method in its metadata".into(),
-            _ => format!("method number {number} is not bound"),
-        };
-        sort.refusal(Kind::Invalid, text)
+    let binding = binding.ok_or(match number {
+        0 => Refusal::NoMethod,
+        _ => Refusal::NotBound(number),
     })?;
-    match bindings::refusal(binding.1, served) {
-        Some(text) => Err(sort.refusal(Kind::Invalid, text)),
-        None => Ok(binding),
+    match bindings::is_served(binding.1, served) {
+        true => Ok(binding),
+        false => Err(Refusal::NotServed(binding.1)),
     }
 }
 

@@ -71,7 +71,8 @@ impl Limits {
         self
     }
 
-    /// How many calls the peer may have open at once. Default: 65 536, which is also the least.
+    /// How many calls the peer may have open at once. As many messages may be refused before their last bytes have
+    /// come, which takes up to 128 bytes for each. Default: 65 536, which is also the least.
     pub fn max_calls(mut self, calls: u32) -> Self {
         self.max_calls = calls.max(floor::MAX_CALLS);
         self
@@ -97,8 +98,8 @@ impl Limits {
         self
     }
 
-    /// How many bytes of unfinished messages are kept for one connection. Default: 128 MiB. The memory behind
-    /// them can be twice as much, since buffers double.
+    /// How many bytes of unfinished messages are kept for one connection, with what their metadata takes in memory.
+    /// Default: 128 MiB. The memory behind them can be twice as much, since buffers double.
     pub fn max_assembly(mut self, bytes: usize) -> Self {
         self.max_assembly = bytes;
         self

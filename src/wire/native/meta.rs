@@ -1,6 +1,6 @@
 //! The block of metadata that may stand before a body.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::Bytes;
 
@@ -23,7 +23,16 @@ pub(super) struct Block {
 }
 
 /// Why a block cannot be read.
-pub(super) type Wrong = Cow<'static, str>;
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wrong {
+    /// It says what cannot be.
+    Malformed(&'static str),
+    /// The name of its method has this many bytes.
+    LongMethod(usize),
+    /// It has this many bytes.
+    TooLong(usize),
+    TooManyNames,
+}
 
 /// What a block said.
 #[derive(Debug, Default)]
@@ -115,10 +124,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Entries, usize), Wrong> {
         .and_then(|(len, rest)| rest.get(..u16::from_le_bytes(*len).into()))
         .ok_or("the metadata is cut short")?;
     if block.len() > MAX_METADATA {
-        return Err(Wrong::from(format!(
-            "{} bytes of metadata are more than max_metadata ({MAX_METADATA})",
-            block.len()
-        )));
+        return Err(Wrong::TooLong(block.len()));
     }
     let mut entries = Entries::default();
     // One copy for all values, so that what is kept of them does not pin the read buffer.
@@ -138,9 +144,7 @@ impl Entries {
         match key {
             metadata::NAMED => {
                 if self.user.len() == MAX_METADATA_NAMES {
-                    return Err(Wrong::from(format!(
-                        "more names of metadata than max_metadata_names ({MAX_METADATA_NAMES})"
-                    )));
+                    return Err(Wrong::TooManyNames);
                 }
                 let (name, value) =
                     named(value).ok_or("a name of the metadata is empty or cut short")?;
@@ -154,9 +158,7 @@ impl Entries {
                     .split_first()
                     .ok_or("the method in the metadata is cut short")?;
                 if name.len() > MAX_METHOD {
-                    let len = name.len();
-                    let text = format!("a method name of {len} bytes exceeds {MAX_METHOD}");
-                    return Err(text.into());
+                    return Err(Wrong::LongMethod(name.len()));
                 }
                 let method = text(name)?.to_owned().into();
                 self.method = Some((method, Encoding::new(*encoding)));
@@ -169,6 +171,31 @@ impl Entries {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl From<&'static str> for Wrong {
+    fn from(text: &'static str) -> Self {
+        Self::Malformed(text)
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(text) => f.write_str(text),
+            Self::LongMethod(len) => {
+                write!(f, "a method name of {len} bytes exceeds {MAX_METHOD}")
+            }
+            Self::TooLong(len) => write!(
+                f,
+                "{len} bytes of metadata are more than max_metadata ({MAX_METADATA})"
+            ),
+            Self::TooManyNames => write!(
+                f,
+                "more names of metadata than max_metadata_names ({MAX_METADATA_NAMES})"
+            ),
+        }
     }
 }
 

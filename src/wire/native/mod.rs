@@ -259,7 +259,9 @@
 //!
 //! # Liveness and farewell
 //!
-//! A PING is answered with a PONG of the same nonce, before anything else that waits to be written.
+//! A PING is answered with a PONG of the same nonce as soon as it is read, and before the next piece of a long body.
+//! The PONG stands behind what its sender had to write already, which can be much. So who asks counts from what it has
+//! read last: whatever comes shows that the peer is there.
 //!
 //! GOAWAY says that its sender takes no new requests. The peer sends none after it has read it, and answers
 //! GOAWAY(ACK); requests that crossed it are served, or answered with UNAVAILABLE, not processed. The sender
@@ -283,7 +285,7 @@
 //! | refusals and PONGs that the peer does not read | 1 MiB | LIMIT |
 //! | the time until the preface and HELLO have come | 10 s | TIMEOUT |
 //! | the time from the first byte of a frame to its last | 30 s | TIMEOUT |
-//! | the time in which less than 1 KiB of a message with MORE comes | 30 s | TIMEOUT |
+//! | the time in which less than 1 KiB of messages with MORE comes, those refused included, and no PONG waits to be written | 30 s | TIMEOUT |
 //! | the time in which the stream takes no byte | 30 s | TIMEOUT |
 //! | the time until a PING is answered, after 30 s of silence | 10 s | TIMEOUT |
 //! | the time from GOAWAY to the end | 30 s | NOW |
@@ -342,6 +344,7 @@ mod meta;
 mod opening;
 mod plain;
 mod reason;
+mod refusal;
 mod spare;
 mod status;
 mod tlv;

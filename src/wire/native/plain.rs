@@ -55,7 +55,7 @@ pub(super) fn next(
             let bound = bindings.get(header.code).map(|binding| binding.1);
             header.aux != deadline::IN_METADATA
                 && id.opener() != role
-                && bound.is_some_and(|bound| bindings::refusal(bound, served).is_none())
+                && bound.is_some_and(|bound| bindings::is_served(bound, served))
         }
         _ => false,
     };
