@@ -108,7 +108,7 @@ async fn a_client_of_several_http_hosts_is_timed_retried_balanced_and_logged() {
         assert_eq!(response.body(), "free: hello");
     }
     let told = lines.take();
-    let calls = told.matches("DEBUG steeple::call: method=/hello attempt=0 outcome=ok");
+    let calls = told.matches("DEBUG steeple::call: method=/hello attempt=0 peer=free outcome=ok");
     assert_eq!(calls.count(), 10, "{told}");
     // Every other call began at the host that is busy.
     assert!(
@@ -189,8 +189,10 @@ async fn the_routes_of_axum_are_balanced_and_logged() {
     let (a, b) = ("hello from a", "hello from b");
     assert_eq!(answers, [a, a, b, b]);
     let told = lines.take();
-    let line = "DEBUG steeple::call: method=/hello attempt=0 outcome=ok elapsed=0ns\n";
-    assert_eq!(told, line.repeat(4));
+    let line = |peer| {
+        format!("DEBUG steeple::call: method=/hello attempt=0 peer={peer} outcome=ok elapsed=0ns\n")
+    };
+    assert_eq!(told, ["a", "b", "a", "b"].map(line).concat());
 }
 
 #[tokio::test(start_paused = true)]

@@ -186,8 +186,8 @@ fn a_farewell_is_kept_to_a_readable_length() {
 #[test]
 fn a_small_body_does_not_keep_the_read_buffer_alive() {
     let mut line = Line::new();
-    line.request(1, &json("Echo", vec![b'x'; 1023]));
-    line.request(2, &json("Echo", vec![b'x'; 1024]));
+    line.request(1, &json("Echo", vec![b'x'; 2047]));
+    line.request(2, &json("Echo", vec![b'x'; 2048]));
     let bytes = line.take();
     let mut input = BytesMut::from(&bytes[..]);
     let range = input.as_ptr_range();
