@@ -5,6 +5,7 @@ use fastrand::Rng;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::yield_now,
 };
 use tower::Service;
 
@@ -53,8 +54,15 @@ async fn unharmed(world: World) {
         let answer = soon(good.call(call("echo", "still"))).await.unwrap();
         assert_eq!(answer.body().as_bytes(), "still");
     }
-    let draining = world.server.clone();
-    soon(async move { draining.drain().await }).await;
+    let alone = async {
+        while world.server.peers().len() > 1 {
+            yield_now().await;
+        }
+    };
+    soon(alone).await;
+    let mut another = world.connect().await;
+    soon(another.call(call("echo", "after"))).await.unwrap();
+    soon(world.server.drain()).await;
     soon(good.closed()).await;
 }
 
