@@ -29,7 +29,7 @@
 //! | what | |
 //! |---|---|
 //! | hedged are | calls that may run twice: [declared](HedgeLayer::idempotent) so, or [by themselves](crate::Context::set_idempotent), with a request that can be [replayed](crate::Replay) |
-//! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first |
+//! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first. It counts from the arrival at this layer: what a call waits for further out, such as its turn, is no reason to hedge it |
 //! | a call may say otherwise | by [when to hedge](crate::Context::hedge_delay) and [how many attempts](crate::Context::max_attempts) it has, as a rule by a [policy of its method](crate::policies) |
 //! | it is paid for by | a [`Budget`], which retries can [share](HedgeLayer::shared_budget) |
 //! | the call ends with | the first success, or the first error that another attempt would not change, such as that of an application |
@@ -237,11 +237,8 @@ where
         if cx.seed() == 0 {
             cx.set_seed(fastrand::u32(1..));
         }
-        // Those above share one clock read; a repeat comes later than that.
-        let start = match cx.attempt() {
-            0 => cx.start(),
-            _ => Instant::now(),
-        };
+        // Of its own: since the start of the call it may have waited above, for its turn or for a token.
+        let start = Instant::now();
         let replay = request.replay();
         let first = self.inner.call(request);
         match replay {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use steeple_layers::{
-    Context, Error, Execution, HedgeLayer, Kind, RetryLayer, RetryPolicy, TimeoutLayer,
-    retry::Budget,
+    Context, Error, Execution, HedgeLayer, Kind, RateLimitLayer, RetryLayer, RetryPolicy,
+    TimeoutLayer, rate_limit::Rate, retry::Budget,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
@@ -59,6 +59,40 @@ async fn the_loser_is_cancelled_with_the_answer_and_not_when_the_future_is_dropp
     call.as_mut().await.unwrap();
     assert_eq!(script.played().cancelled, 1);
     drop(call);
+}
+
+/// Makes so many calls together, of which one may pass every second.
+async fn in_turn(hedge: HedgeLayer, script: &Script, calls: usize) {
+    let client = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(seconds(1000)))
+        .layer(RetryLayer::default())
+        .layer(RateLimitLayer::new(Rate::per_second(1)))
+        .layer(hedge)
+        .service(script.clone());
+    let calls = (0..calls).map(|_| tokio::spawn(client.clone().oneshot(get())));
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_for_its_turn_is_not_hedged_for_that() {
+    let script = Script::new((0..9).map(|_| Step::Late(millis(90))));
+    in_turn(layer(), &script, 3).await;
+    assert_eq!(script.attempts(), 3);
+
+    let slow = Script::new([Step::Answer, Step::Late(seconds(1))]);
+    in_turn(layer(), &slow, 2).await;
+    assert_eq!(slow.attempts(), 3, "it is still hedged for being slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_percentile_counts_what_is_below_and_not_the_wait_for_a_turn() {
+    let hedge = HedgeLayer::percentile(50.0, seconds(7));
+    let script = Script::new((0..100).map(|_| Step::Late(millis(5))));
+    in_turn(hedge.clone(), &script, 100).await;
+    let known = hedge.delay();
+    assert!(known >= millis(5) && known < millis(8), "{known:?}");
 }
 
 #[tokio::test(start_paused = true)]
