@@ -105,6 +105,15 @@ impl Stats {
         live.div_duration_f32(self.slow_start).clamp(LEAST, 1.0)
     }
 
+    /// From when on it is warm, as far as is known.
+    pub(super) fn warm_from(&self) -> Moment {
+        if self.slow_start.is_zero() {
+            return Moment::NONE;
+        }
+        let live_since = Moment::from_word(self.live_since.load(Relaxed));
+        live_since.after(self.slow_start).unwrap_or(Moment::NEVER)
+    }
+
     /// When a call last ended, or the endpoint went live.
     pub(super) fn last_used(&self) -> Option<Instant> {
         let last = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
