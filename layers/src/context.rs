@@ -8,7 +8,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Method, Priority, moment::Moment, tried::Tried};
+use crate::{
+    Method, Priority,
+    moment::Moment,
+    tried::{Seen, Tried},
+};
 
 /// What travels with every request through a stack of layers.
 ///
@@ -186,9 +190,11 @@ impl Context {
         self.tried
     }
 
+    /// Takes note of the attempts of this call that were seen below.
     #[inline]
-    pub(crate) fn add_tried(&mut self, tried: Tried) {
-        self.tried = self.tried.with(tried);
+    pub(crate) fn learn(&mut self, seen: Seen) {
+        self.tried = self.tried.with(seen.tried);
+        self.set_attempt(self.attempt().max(seen.attempt));
     }
 
     /// Whether running the call twice is as good as running it once. False unless declared.

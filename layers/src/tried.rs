@@ -1,8 +1,9 @@
-//! Which replicas a call has come to, told to the layers that repeat it.
+//! Which replicas a call has come to, and by how many attempts, told to the layers that repeat it.
 //!
 //! Between a layer that repeats calls and the replicas there may be others, whose futures and errors are their own.
-//! So this takes no type along: a replica [notes](note) that a call of it was polled, and who polls from above
-//! [watches](watch) what is noted meanwhile, on the same thread. What it saw goes into the context of the next attempt.
+//! So this takes no type along: a replica [notes](note) that a call of it was polled, a layer that repeats the call
+//! [numbers](number) the attempt that it makes, and who polls from above [watches](watch) what is noted meanwhile, on the
+//! same thread. What it saw goes into the context of the next attempt.
 //! A layer that polls its call in a task of its own keeps it to itself; then the [order](crate::balance::Permutation)
 //! of a call's attempts is all that leads them elsewhere.
 
@@ -11,6 +12,15 @@ use std::cell::Cell;
 /// A set of replicas, by their marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tried(u16);
+
+/// What is seen of the attempts of a call, from above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Where they came to.
+    pub(crate) tried: Tried,
+    /// The highest number of one that a layer below has made.
+    pub(crate) attempt: u32,
+}
 
 /// Gives marks to the replicas of a set.
 ///
@@ -24,23 +34,44 @@ pub(crate) struct Marks {
 const MARKS: usize = u16::BITS as usize;
 
 thread_local! {
-    static NOTED: Cell<Tried> = const { Cell::new(Tried(0)) };
+    static NOTED: Cell<Seen> = const {
+        Cell::new(Seen {
+            tried: Tried(0),
+            attempt: 0,
+        })
+    };
 }
 
 /// Notes that a call has come to these.
 #[inline]
 pub(crate) fn note(tried: Tried) {
-    NOTED.set(NOTED.get().with(tried));
+    let noted = NOTED.get();
+    NOTED.set(Seen {
+        tried: noted.tried.with(tried),
+        ..noted
+    });
 }
 
-/// Polls, and tells which replicas the call has come to.
+/// Notes the number of an attempt that is made besides the one that came from above.
+pub(crate) fn number(attempt: u32) {
+    let noted = NOTED.get();
+    NOTED.set(Seen {
+        attempt: noted.attempt.max(attempt),
+        ..noted
+    });
+}
+
+/// Polls, and tells what is noted of the call meanwhile.
 #[inline]
-pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Tried) {
-    let before = NOTED.replace(Tried::default());
+pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Seen) {
+    let before = NOTED.replace(Seen::default());
     let polled = poll();
     let noted = NOTED.get();
-    // Who watches from further above sees these too.
-    note(before);
+    // Who watches from further above sees this too.
+    NOTED.set(Seen {
+        tried: noted.tried.with(before.tried),
+        attempt: noted.attempt.max(before.attempt),
+    });
     (polled, noted)
 }
 
@@ -108,13 +139,19 @@ mod tests {
     #[test]
     fn who_watches_sees_what_was_noted_below_and_nothing_from_before_or_beside() {
         let (one, two, three) = (Tried::one(1), Tried::one(2), Tried::one(3));
+        let seen = |tried, attempt| Seen { tried, attempt };
         note(one);
+        number(9);
         let (inner, outer) = watch(|| {
             note(two);
-            let ((), inner) = watch(|| note(three));
+            number(3);
+            let ((), inner) = watch(|| {
+                note(three);
+                number(2);
+            });
             inner
         });
-        assert_eq!((inner, outer), (three, two.with(three)));
-        assert_eq!(watch(|| {}).1, Tried::default());
+        assert_eq!((inner, outer), (seen(three, 2), seen(two.with(three), 3)));
+        assert_eq!(watch(|| {}).1, Seen::default());
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     AsError, Error, Kind, Replay,
     retry::furthest,
     timer::Timer,
-    tried::{self, Tried},
+    tried::{self, Seen},
 };
 
 pin_project! {
@@ -67,7 +67,7 @@ struct Hedging<S: Service<R>, R> {
 
 /// What the next hedge is made of.
 struct Next<R> {
-    /// A copy of the request as it was sent last, with the number of that attempt.
+    /// A copy of the request as it was sent last, with the highest number of an attempt so far.
     replay: R,
     at: Instant,
     /// Taken when the call is first pending.
@@ -127,9 +127,9 @@ where
         let mut this = self.project();
         let (first, mut runs) = match this.first.as_mut().project() {
             FirstProjection::Called { attempt } => {
-                let (polled, tried) = tried::watch(|| attempt.poll(cx));
+                let (polled, seen) = tried::watch(|| attempt.poll(cx));
                 if let Some(hedging) = this.hedging {
-                    hedging.learn(tried);
+                    hedging.learn(seen);
                 }
                 (polled, true)
             }
@@ -173,8 +173,8 @@ where
         loop {
             let mut place = 0;
             while let Some(attempt) = self.attempts.get_mut(place) {
-                let (polled, tried) = tried::watch(|| attempt.as_mut().poll(cx));
-                self.learn(tried);
+                let (polled, seen) = tried::watch(|| attempt.as_mut().poll(cx));
+                self.learn(seen);
                 let Poll::Ready(result) = polled else {
                     place += 1;
                     continue;
@@ -188,10 +188,10 @@ where
         }
     }
 
-    /// Notes where the attempts are, so that the next goes elsewhere.
-    fn learn(&mut self, tried: Tried) {
+    /// Notes where the attempts are, so that the next goes elsewhere, and how many there were.
+    fn learn(&mut self, seen: Seen) {
         if let Some(next) = &mut self.next {
-            next.replay.cx_mut().add_tried(tried);
+            next.replay.cx_mut().learn(seen);
         }
     }
 
@@ -241,7 +241,7 @@ where
             .timer
             .get_or_insert_with(|| Timer::take(next.at, self.start));
         ready!(timer.poll(next.at, cx));
-        let Some(next) = self.next.take() else {
+        let Some(next) = self.next.take().filter(Next::is_allowed) else {
             return Poll::Pending;
         };
         let settings = &self.again.settings;
@@ -255,6 +255,7 @@ where
             self.next = Next::new(replay, left, Instant::now(), &settings.delay);
         }
         let cx = request.cx();
+        tried::number(cx.attempt());
         tracing::debug!(target: "steeple::call", method = %cx.method(), attempt = cx.attempt(), "hedging");
         self.attempts.push(Box::pin(Attempt::Readying {
             service: self.again.spare.service(),
@@ -270,14 +271,20 @@ impl<R: Replay> Next<R> {
         let cx = replay.cx();
         let at = since.checked_add(cx.hedge_delay().unwrap_or_else(|| delay.now()))?;
         let in_time = cx.deadline().is_none_or(|deadline| at < deadline);
-        let number = cx.attempt().saturating_add(1);
-        let is_allowed = cx.max_attempts().is_none_or(|most| number < most);
-        (in_time && is_allowed).then_some(Self {
+        let next = Self {
             replay,
             at,
             timer: None,
             left,
-        })
+        };
+        (in_time && next.is_allowed()).then_some(next)
+    }
+
+    /// Whether the call has an attempt left.
+    fn is_allowed(&self) -> bool {
+        let cx = self.replay.cx();
+        let number = cx.attempt().saturating_add(1);
+        cx.max_attempts().is_none_or(|most| number < most)
     }
 
     /// The request of the hedge, and how many there can be after it.

@@ -44,8 +44,8 @@ impl MethodPolicy {
         self
     }
 
-    /// How many attempts a call has in all, the first included, instead of those of the layer that retries:
-    /// 1 to 255.
+    /// How many attempts a call has in all, retries and hedges together and the first included, instead of those of the
+    /// layer that retries: 1 to 255.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self

@@ -117,7 +117,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The attempts of a call in all, the first included; 0 is as good as 1.
+    /// The attempts of a call in all, the first included; 0 is as good as 1. Those that a layer inside has made, such as
+    /// [hedges](crate::HedgeLayer), count too.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;

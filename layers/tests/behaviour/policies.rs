@@ -10,7 +10,7 @@ use steeple_layers::{
     retry::Policy,
 };
 use tokio::time::Instant;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::support::{Call, Script, Step, millis, reset, seconds};
 
@@ -128,6 +128,29 @@ async fn a_hedge_layer_inside_waits_as_long_as_the_method_says() {
         );
         let attempts = if method == "Never" { 1 } else { 2 };
         assert_eq!(script.attempts(), attempts, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempts_of_a_method_are_those_of_retries_and_hedges_together() {
+    for (most, numbers) in [
+        (1, &[0][..]),
+        (2, &[0, 1]),
+        (3, &[0, 1, 2]),
+        (4, &[0, 1, 2, 3]),
+    ] {
+        let policy = MethodPolicy::new().idempotent(true).attempts(most);
+        let script = Script::new((0..9).map(|_| Step::Hang));
+        let stack = ServiceBuilder::new()
+            .layer(layer([("*", policy)]))
+            .layer(RetryLayer::new(RetryPolicy::new().attempts(9)))
+            .layer(HedgeLayer::after(millis(100)))
+            .layer(TimeoutLayer::per_attempt(millis(150)))
+            .service(script.clone());
+        stack.oneshot(Call::new("Get")).await.unwrap_err();
+        let played = script.played();
+        let seen: Vec<_> = played.calls.iter().map(Context::attempt).collect();
+        assert_eq!(seen, numbers, "of {most}");
     }
 }
 
