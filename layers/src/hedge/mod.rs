@@ -144,7 +144,8 @@ impl HedgeLayer {
         self
     }
 
-    /// The methods that may run twice, in place of those named before.
+    /// The methods that may run twice, in place of those named before; calls that
+    /// [say so](crate::Context::set_idempotent) or otherwise of themselves are as they say.
     #[must_use]
     pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.settings.idempotent = Idempotent::new(methods);

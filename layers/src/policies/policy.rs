@@ -38,7 +38,7 @@ impl MethodPolicy {
     }
 
     /// Whether running a call twice is as good as running it once: retries and hedges ask that. It holds
-    /// whatever the call says of itself.
+    /// whatever the call says of itself, and those layers of the method.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.idempotent = Some(idempotent);
         self

@@ -147,7 +147,8 @@ impl RetryPolicy {
         self
     }
 
-    /// The methods that may run twice, in place of those named before.
+    /// The methods that may run twice, in place of those named before; calls that [say so](Context::set_idempotent) or
+    /// otherwise of themselves are as they say.
     #[must_use]
     pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.idempotent = Idempotent::new(methods);
