@@ -14,12 +14,14 @@ use std::cell::Cell;
 pub(crate) struct Tried(u16);
 
 /// What is seen of the attempts of a call, from above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Where they came to.
     pub(crate) tried: Tried,
     /// The highest number of one that a layer below has made.
     pub(crate) attempt: u32,
+    /// Whether there was no other replica left for one of them, so that another would meet the same again.
+    pub(crate) was_last: bool,
 }
 
 /// Gives marks to the replicas of a set.
@@ -34,45 +36,54 @@ pub(crate) struct Marks {
 const MARKS: usize = u16::BITS as usize;
 
 thread_local! {
-    static NOTED: Cell<Seen> = const {
-        Cell::new(Seen {
-            tried: Tried(0),
-            attempt: 0,
-        })
-    };
+    static NOTED: Cell<Seen> = const { Cell::new(Seen::NOTHING) };
 }
 
-/// Notes that a call has come to these.
+/// Notes that a call has come to this replica, and whether there was no other left for it.
 #[inline]
-pub(crate) fn note(tried: Tried) {
-    let noted = NOTED.get();
-    NOTED.set(Seen {
-        tried: noted.tried.with(tried),
-        ..noted
+pub(crate) fn note(tried: Tried, was_last: bool) {
+    add(Seen {
+        tried,
+        was_last,
+        ..Seen::NOTHING
     });
 }
 
 /// Notes the number of an attempt that is made besides the one that came from above.
 pub(crate) fn number(attempt: u32) {
-    let noted = NOTED.get();
-    NOTED.set(Seen {
-        attempt: noted.attempt.max(attempt),
-        ..noted
+    add(Seen {
+        attempt,
+        ..Seen::NOTHING
     });
 }
 
 /// Polls, and tells what is noted of the call meanwhile.
 #[inline]
 pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Seen) {
-    let before = NOTED.replace(Seen::default());
+    let before = NOTED.replace(Seen::NOTHING);
     let polled = poll();
     let noted = NOTED.get();
     // Who watches from further above sees this too.
-    NOTED.set(Seen {
-        tried: noted.tried.with(before.tried),
-        attempt: noted.attempt.max(before.attempt),
-    });
+    add(before);
     (polled, noted)
+}
+
+#[inline]
+fn add(seen: Seen) {
+    let noted = NOTED.get();
+    NOTED.set(Seen {
+        tried: noted.tried.with(seen.tried),
+        attempt: noted.attempt.max(seen.attempt),
+        was_last: noted.was_last | seen.was_last,
+    });
+}
+
+impl Seen {
+    const NOTHING: Self = Self {
+        tried: Tried(0),
+        attempt: 0,
+        was_last: false,
+    };
 }
 
 impl Tried {
@@ -139,19 +150,24 @@ mod tests {
     #[test]
     fn who_watches_sees_what_was_noted_below_and_nothing_from_before_or_beside() {
         let (one, two, three) = (Tried::one(1), Tried::one(2), Tried::one(3));
-        let seen = |tried, attempt| Seen { tried, attempt };
-        note(one);
+        let seen = |tried, attempt, was_last| Seen {
+            tried,
+            attempt,
+            was_last,
+        };
+        note(one, true);
         number(9);
         let (inner, outer) = watch(|| {
-            note(two);
+            note(two, false);
             number(3);
             let ((), inner) = watch(|| {
-                note(three);
+                note(three, true);
                 number(2);
             });
             inner
         });
-        assert_eq!((inner, outer), (seen(three, 2), seen(two.with(three), 3)));
-        assert_eq!(watch(|| {}).1, Seen::default());
+        assert_eq!(inner, seen(three, 2, true));
+        assert_eq!(outer, seen(two.with(three), 3, true));
+        assert_eq!(watch(|| {}).1, Seen::NOTHING);
     }
 }

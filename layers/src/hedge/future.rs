@@ -188,9 +188,12 @@ where
         }
     }
 
-    /// Notes where the attempts are, so that the next goes elsewhere, and how many there were.
+    /// Notes where the attempts are, so that the next goes elsewhere, and how many there were. Where it could not go
+    /// elsewhere, there is no next one.
     fn learn(&mut self, seen: Seen) {
-        if let Some(next) = &mut self.next {
+        if seen.was_last {
+            self.next = None;
+        } else if let Some(next) = &mut self.next {
             next.replay.cx_mut().learn(seen);
         }
     }

@@ -24,12 +24,15 @@
 //! ```
 //!
 //! The layer stands inside of retries and outside of a balancer, which sends each attempt to another replica
-//! by its number in the [`Context`](crate::Context). Over a single connection it helps nobody.
+//! by its number in the [`Context`](crate::Context). Over a single connection it helps nobody. Nor would it where only one
+//! replica can be called, as in a [zone](crate::replicas::Builder::zone) or a tier of one: there a balancer says so, and
+//! nothing is hedged.
 //!
 //! | what | |
 //! |---|---|
 //! | hedged are | calls that may run twice: [declared](HedgeLayer::idempotent) so, or [by themselves](crate::Context::set_idempotent), with a request that can be [replayed](crate::Replay) |
 //! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first. It counts from the arrival at this layer: what a call waits for further out, such as its turn, is no reason to hedge it |
+//! | a hedge does not begin | and is not paid for, where the attempts have come to all replicas that [can be called](crate::replicas#who-is-called) |
 //! | a call may say otherwise | by [when to hedge](crate::Context::hedge_delay) and [how many attempts](crate::Context::max_attempts) it has, as a rule by a [policy of its method](crate::policies) |
 //! | it is paid for by | a [`Budget`], which retries can [share](HedgeLayer::shared_budget) |
 //! | the call ends with | the first success, or the first error that another attempt would not change, such as that of an application |

@@ -225,3 +225,37 @@ async fn an_attempt_that_timed_out_or_found_no_replica_at_first_counts_as_tried_
         assert_eq!(met(&net, &["a", "b"], call).await, [1, 1]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_could_only_meet_a_replica_again_does_not_begin_and_is_not_paid_for() {
+    let near = |name| Target::new(name).with_zone("near");
+    let spare = |name| Target::new(name).with_priority(1);
+    for (targets, hedges) in [
+        (vec![Target::new("a")], 0),
+        (vec![near("a"), Target::new("far")], 0),
+        (vec![near("a"), near("b"), Target::new("far")], 1),
+        (vec![Target::new("a"), spare("b")], 0),
+        (["a", "b", "c"].map(Target::new).to_vec(), 2),
+    ] {
+        let net = Net::default();
+        let names = ["a", "b", "c", "far"];
+        for name in names {
+            net.behave(name, Behaviour::AnswerAfter(1000 * MS));
+        }
+        let replicas = Replicas::builder(Fixed::new(targets).unwrap(), net.clone());
+        let replicas = replicas.zone("near").start();
+        settle().await;
+        // Ten for the one call.
+        let budget = Budget::new(1000, 0);
+        let mut client = ServiceBuilder::new()
+            .layer(HedgeLayer::after(MS).hedges(8).budget(budget.clone()))
+            .layer(BalanceLayer::default())
+            .service(replicas);
+        let met = met(&net, &names, async { client.call(idempotent()).await }).await;
+        assert!(met.iter().all(|times| *times < 2), "{met:?}");
+        assert_eq!(met.iter().sum::<usize>(), 1 + hedges, "{met:?}");
+        drop(client);
+        let left = std::iter::repeat_with(|| budget.withdraw()).take_while(|paid| *paid);
+        assert_eq!(left.count(), 10 - hedges);
+    }
+}
