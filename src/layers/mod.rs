@@ -85,6 +85,39 @@
 //! Whether the order is one that does what was meant, a stack tells itself: [`explain`], or
 //! [`Client::explain`](crate::Client::explain).
 //!
+//! # A limit for each caller
+//!
+//! [`RateLimitLayer`] tells callers apart by what a function finds in the request. What the caller cannot choose is a key:
+//! the IP of its [`Peer`](crate::Peer), which all its connections share; its certificate; or whom it has shown itself to be,
+//! as the service keeps it with the connection. Those of whom nothing is known have one limit together:
+//!
+//! ```
+//! # #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+//! # fn example() {
+//! use steeple::{
+//!     Peer, Request,
+//!     layers::{RateLimitLayer, rate_limit::Rate},
+//!     transport::PeerCertificate,
+//! };
+//!
+//! let limit = RateLimitLayer::new(Rate::per_second(100)).max_waiting(0);
+//!
+//! let by_ip = limit.clone().by(|request: &Request| Peer::of(request)?.address()?.ip());
+//!
+//! let by_certificate = limit.clone().by(|request: &Request| {
+//!     let id = PeerCertificate::of(request)?.spiffe_id()?;
+//!     Some(id.to_owned())
+//! });
+//!
+//! /// What a handler has kept: `peer.values().insert(User(id))`.
+//! #[derive(Clone, PartialEq, Eq, Hash)]
+//! struct User(u64);
+//!
+//! let by_user = limit.by(|request: &Request| Peer::of(request)?.values().get::<User>());
+//! # let _ = (by_ip, by_certificate, by_user);
+//! # }
+//! ```
+//!
 //! # tower's own layers
 //!
 //! They go over the same services. Their errors are boxed, and [`from_tower`] outside of them makes each an

@@ -132,7 +132,8 @@ impl RateLimitLayer {
         }
     }
 
-    /// The rate for each key: of a peer, an identity, a method.
+    /// The rate for each key: of a peer, an identity, a method. What it is by for callers over a connection, `steeple::layers`
+    /// has as an example.
     ///
     /// As all settings this makes a new limit, of which nothing has been used: they are for the beginning.
     #[must_use]
