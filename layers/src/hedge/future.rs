@@ -58,6 +58,8 @@ type Hedge<S, R> = Pin<Box<Attempt<S, R, <S as Service<R>>::Future>>>;
 struct Hedging<S: Service<R>, R> {
     again: Arc<Again<S>>,
     start: Instant,
+    /// Whether the percentile may learn how long the call takes.
+    teaches: bool,
     /// Nothing, if there is to be none any more.
     next: Option<Next<R>>,
     attempts: Vec<Hedge<S, R>>,
@@ -101,12 +103,20 @@ impl<S: Service<R>, R> HedgeFuture<S, R> {
 
 impl<S: Service<R>, R: Replay> HedgeFuture<S, R> {
     pub(super) fn new(attempt: S::Future, start: Instant, replay: R, again: Arc<Again<S>>) -> Self {
-        let next = Next::new(replay, again.settings.hedges, start, &again.settings.delay);
+        let delay = &again.settings.delay;
+        // One that says itself when it is hedged, and that is sooner, may have its answer from a hedge before it is known
+        // whether it was slow. Those of its kind that are fast would say too little by themselves.
+        let teaches = replay
+            .cx()
+            .hedge_delay()
+            .is_none_or(|own| own >= delay.now());
+        let next = Next::new(replay, again.settings.hedges, start, delay);
         Self {
             first: First::Called { attempt },
             hedging: Some(Hedging {
                 again,
                 start,
+                teaches,
                 next,
                 attempts: Vec::new(),
                 failure: None,
@@ -229,7 +239,9 @@ where
     /// Counts the call among those by which a percentile is known. One that was hedged would have taken longer than
     /// this; it stays above the percentile, which is all that matters.
     fn measure(&self) {
-        if let Delay::Learned { latencies, .. } = &self.again.settings.delay {
+        if let Delay::Learned { latencies, .. } = &self.again.settings.delay
+            && self.teaches
+        {
             let now = Instant::now();
             latencies.add(now.saturating_duration_since(self.start), now);
         }

@@ -115,7 +115,8 @@ impl HedgeLayer {
     ///
     /// A percentile below 1 counts as 1, and one above 99.99 as that. What is known is of the calls that may be
     /// hedged, of all clones together, and of the last 10 to 20 seconds, or as many more as it takes to know:
-    /// 200 calls for a percentile of 99. Where methods differ much in what is slow, each kind has a layer
+    /// 200 calls for a percentile of 99. Calls that are [hedged sooner](crate::Context::set_hedge_delay) than others are not
+    /// among them. Where methods differ much in what is slow, each kind has a layer
     /// of its own.
     pub fn percentile(percentile: f64, first: Duration) -> Self {
         let latencies = Latencies::new(percentile);

@@ -339,6 +339,38 @@ async fn a_percentile_is_learned_from_calls_and_until_then_the_first_delay_holds
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_are_hedged_sooner_by_themselves_do_not_make_a_percentile_shorter() {
+    let hedge = HedgeLayer::percentile(50.0, seconds(7)).budget(Budget::new(0, 1000));
+    let script = Script::default();
+    let mut client = hedge.layer(script.clone());
+    for _ in 0..200 {
+        // Each hedge answers at once, and of others every second call.
+        script.plays([Step::Late(millis(500)), Step::Answer, Step::Answer]);
+        for _ in 0..2 {
+            let mut impatient = get();
+            impatient.cx.set_hedge_delay(millis(1));
+            client.call(impatient).await.unwrap();
+        }
+        script.plays([Step::Late(millis(500))]);
+        client.call(get()).await.unwrap();
+    }
+    let known = hedge.delay();
+    assert!(known >= millis(500) && known < millis(540), "{known:?}");
+    let patient = hedge.delay() + seconds(1);
+    for _ in 0..400 {
+        script.plays([Step::Late(millis(5))]);
+        let mut call = get();
+        call.cx.set_hedge_delay(patient);
+        client.call(call).await.unwrap();
+    }
+    assert!(
+        hedge.delay() < millis(10),
+        "later ones teach: {:?}",
+        hedge.delay()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_do_not_make_a_percentile_shorter() {
     let layer = HedgeLayer::percentile(50.0, seconds(7));
     let script = Script::failing(500, unsent);
