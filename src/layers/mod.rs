@@ -16,6 +16,8 @@
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
+//! | [`ReconnectLayer`] | makes of a [`Connector`](crate::Connector) a service that keeps one connection to one endpoint | client | innermost |
+//! | [`OpaqueLayer`](explain::OpaqueLayer) | shows a layer from elsewhere where a stack is [explained](explain) | both | around that layer |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
 //! | [`AuthLayer`] | lets in who may call, by metadata, certificate or address | server | outside of what only they may cost |
