@@ -2,20 +2,28 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use steeple::{
-    Channel, Connector, Endpoint, Error, Execution, Kind, Request, Server, ServerHandle,
+    Body, Channel, Connector, Endpoint, Error, Execution, Kind, Request, Response, Server,
+    ServerHandle,
     layers::{
         balance::{Balance, BalanceLayer, Reconnect, ReconnectLayer, RoundRobin},
-        replicas::{Replicas, State},
+        replicas::{HealthCheck, Replicas, State},
         resolve::{Fixed, Streamed, Target},
     },
     transport::mem::{MemDialer, MemNetwork},
 };
 use tokio::{sync::mpsc, time::sleep};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 use self::support::{call, echo, settle, soon};
 
@@ -178,4 +186,84 @@ async fn a_server_behind_a_dead_link_is_not_called() {
         client.call(within_a_second()).await.unwrap();
     }
     assert_eq!(states(&replicas), [State::Connecting, State::Live]);
+}
+
+/// Serves its name at `mem://name`; asked for its status, it says whether it is well.
+fn serve_with_status(network: &MemNetwork, name: &'static str) -> (ServerHandle, Arc<AtomicBool>) {
+    let well = Arc::new(AtomicBool::new(true));
+    let is_well = well.clone();
+    let service = service_fn(move |request: Request| {
+        let answer = match request.method() == "Status" && !is_well.load(SeqCst) {
+            true => Err(Error::new(Kind::Unavailable, "the disk is full")),
+            false => Ok(Response::new(name.into())),
+        };
+        async move { answer }
+    });
+    let server = Server::new(network.listen(name).unwrap());
+    (server.spawn(service), well)
+}
+
+/// Who answers ten calls, in order and each once.
+async fn who_answers(client: &mut Client) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..10 {
+        let answer = client.call(within_a_second()).await.unwrap();
+        names.push(String::from_utf8(answer.body().as_bytes().to_vec()).unwrap());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_it_is_not_well_is_not_called_until_it_says_otherwise() {
+    let network = MemNetwork::new(1);
+    let (_a, a_is_well) = serve_with_status(&network, "a");
+    let (_b, _) = serve_with_status(&network, "b");
+    a_is_well.store(false, SeqCst);
+    let check = HealthCheck::by(|mut channel: Channel| async move {
+        let request = Request::new("Status", Body::empty());
+        channel.call(request).await.map(drop)
+    });
+    let resolver = Fixed::new(["a", "b"].map(endpoint)).unwrap();
+    let replicas = Replicas::builder(resolver, connector(&network))
+        .health_check(check.interval(SECOND).unhealthy_after(1).healthy_after(1))
+        .start();
+    replicas.ready().await.unwrap();
+    settle().await;
+    let mut client = client(&replicas);
+    assert_eq!(states(&replicas), [State::Unhealthy, State::Live]);
+    let endpoints = replicas.endpoints();
+    let cause = endpoints[0].reason().and_then(|error| error.source());
+    assert_eq!(cause.unwrap().to_string(), "the disk is full");
+    assert_eq!(who_answers(&mut client).await, ["b"]);
+
+    for (well, names) in [(true, &["a", "b"][..]), (false, &["b"])] {
+        a_is_well.store(well, SeqCst);
+        sleep(3 * SECOND).await;
+        assert_eq!(who_answers(&mut client).await, names);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_no_ping_is_not_called_and_keeps_its_connection() {
+    let network = MemNetwork::new(1);
+    let (a, _) = serve_with_status(&network, "a");
+    let (_b, _) = serve_with_status(&network, "b");
+    let resolver = Fixed::new(["a", "b"].map(endpoint)).unwrap();
+    let replicas = Replicas::builder(resolver, connector(&network))
+        .health_check(HealthCheck::ping().interval(SECOND).unhealthy_after(1))
+        .start();
+    replicas.ready().await.unwrap();
+    settle().await;
+    let mut client = client(&replicas);
+    assert_eq!(who_answers(&mut client).await, ["a", "b"]);
+    network.link("client", "a").partition();
+    sleep(3 * SECOND).await;
+    assert_eq!(states(&replicas), [State::Unhealthy, State::Live]);
+    assert_eq!(who_answers(&mut client).await, ["b"]);
+    network.link("client", "a").heal();
+    sleep(5 * SECOND).await;
+    assert_eq!(who_answers(&mut client).await, ["a", "b"]);
+    assert_eq!(a.peers().len(), 1);
 }

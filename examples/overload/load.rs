@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use steeple::{Body, Channel, Request};
+use steeple::{Body, Channel, Kind, Request};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -28,6 +28,8 @@ pub(crate) struct Measured {
     pub(crate) in_time: u32,
     /// Calls that were told that no handler has run.
     pub(crate) refused: u32,
+    /// Calls that were refused, and not told that no handler has run: none, if all is well.
+    pub(crate) in_doubt: u32,
     /// Calls of which nothing was heard.
     pub(crate) given_up: u32,
     /// The most calls that the server held at once.
@@ -47,6 +49,7 @@ pub(crate) struct Times(Vec<Duration>);
 enum End {
     Answered,
     Refused { after: Duration, told: Duration },
+    InDoubt,
     GivenUp,
 }
 
@@ -108,6 +111,7 @@ impl Measured {
                 self.refused_after.0.push(after);
                 self.told_after.0.push(told);
             }
+            End::InDoubt => self.in_doubt += 1,
             End::GivenUp => self.given_up += 1,
         }
         if !matches!(end, End::Answered) {
@@ -142,6 +146,7 @@ async fn call(mut channel: Channel, witness: Witness, deadline: Duration) -> End
                 told: now.saturating_duration_since(refused),
             }
         }
+        Err(error) if error.kind() == Kind::Overflow => End::InDoubt,
         Ok(_) | Err(_) => End::GivenUp,
     }
 }

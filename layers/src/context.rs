@@ -8,7 +8,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Method, Priority, moment::Moment, tried::Tried};
+use crate::{
+    Method, Priority,
+    moment::Moment,
+    tried::{Seen, Tried},
+};
 
 /// What travels with every request through a stack of layers.
 ///
@@ -186,9 +190,11 @@ impl Context {
         self.tried
     }
 
+    /// Takes note of the attempts of this call that were seen below.
     #[inline]
-    pub(crate) fn add_tried(&mut self, tried: Tried) {
-        self.tried = self.tried.with(tried);
+    pub(crate) fn learn(&mut self, seen: Seen) {
+        self.tried = self.tried.with(seen.tried);
+        self.set_attempt(self.attempt().max(seen.attempt));
     }
 
     /// Whether running the call twice is as good as running it once. False unless declared.
@@ -196,9 +202,18 @@ impl Context {
         self.flags.has(Flags::IDEMPOTENT)
     }
 
-    /// Declares whether running the call twice is as good as running it once.
-    pub fn set_idempotent(&mut self, idempotent: bool) -> &mut Self {
-        self.flags.set(Flags::IDEMPOTENT, idempotent);
+    /// What was declared of running the call twice, if anything: where nothing was, a layer may know it of the method.
+    pub fn idempotent(&self) -> Option<bool> {
+        let said = self.flags.has(Flags::IDEMPOTENT_SAID);
+        said.then_some(self.is_idempotent())
+    }
+
+    /// Declares whether running the call twice is as good as running it once. That holds whatever a layer knows of the
+    /// method.
+    pub fn set_idempotent(&mut self, idempotent: impl Into<Option<bool>>) -> &mut Self {
+        let said = idempotent.into();
+        self.flags.set(Flags::IDEMPOTENT_SAID, said.is_some());
+        self.flags.set(Flags::IDEMPOTENT, said == Some(true));
         self
     }
 
@@ -317,7 +332,7 @@ impl fmt::Debug for Context {
             .field("shard_key", &self.shard_key())
             .field("seed", &self.seed)
             .field("attempt", &self.attempt)
-            .field("idempotent", &self.is_idempotent())
+            .field("idempotent", &self.idempotent())
             .field("one_way", &self.is_one_way())
             .field("fail_fast", &self.fail_fast())
             .field("independent", &self.is_independent())
@@ -341,6 +356,8 @@ impl Flags {
     const COMPRESSED: u16 = 1 << 6;
     /// It was said whether bodies may be compressed.
     const COMPRESSED_SAID: u16 = 1 << 7;
+    /// It was said whether the call may run twice.
+    const IDEMPOTENT_SAID: u16 = 1 << 8;
 
     fn has(self, flag: u16) -> bool {
         self.0 & flag != 0
@@ -366,9 +383,10 @@ mod tests {
         assert_eq!(cx.shard_key(), Some(0));
         assert_eq!(cx.set_shard_key(None).shard_key(), None);
         for said in [None, Some(true), Some(false)] {
-            cx.set_fail_fast(said);
-            assert_eq!(cx.fail_fast(), said);
-            assert_eq!(cx.is_fail_fast(), said == Some(true));
+            cx.set_fail_fast(said).set_idempotent(said);
+            assert_eq!((cx.fail_fast(), cx.idempotent()), (said, said));
+            let is_said = said == Some(true);
+            assert_eq!((cx.is_fail_fast(), cx.is_idempotent()), (is_said, is_said));
         }
     }
 

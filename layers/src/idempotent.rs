@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{Context, Error, Method, explain::Part};
 
-/// The methods that are declared to be as good run twice as once. Calls may say so of themselves besides.
+/// The methods that are declared to be as good run twice as once. What a call says of itself, or a policy of its method,
+/// holds instead.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Idempotent(Arc<[Method]>);
 
@@ -15,7 +16,8 @@ impl Idempotent {
 
     /// Whether a call may run twice.
     pub(crate) fn covers(&self, cx: &Context) -> bool {
-        cx.is_idempotent() || self.0.contains(cx.method())
+        cx.idempotent()
+            .unwrap_or_else(|| self.0.contains(cx.method()))
     }
 
     /// Names them, if there are any.

@@ -35,6 +35,9 @@
 //! | [`RetryLayer`] | tries again what is safe and useful | client | inside of timeouts | 38 ns: a copy of the request, whose body is shared |
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of retries, outside of the balancer | 160 ns: what retries cost, a clock read, and a timer from a pool if the call waits; with a percentile 200 ns |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint; or inside of retries | 22 ns: a reference count; where circuits have names, 57 ns, with a look into a map |
+//! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] | what the picker costs, a ticket, and one more clock read where replicas are compared: measured with the stack, see BENCHMARKS.md |
+//! | [`ReconnectLayer`] | makes of a connector a service that keeps one connection to one endpoint | client | innermost, around a connector | as a balancer over a set of one |
+//! | [`OpaqueLayer`](explain::OpaqueLayer) | shows a layer from elsewhere where a stack is [explained](explain) | both | around that layer | nothing |
 //! | [`FallbackLayer`] | answers in place of a service that fails | client | outside of retries | 10 ns: a copy of the context; to another service, of the request |
 //! | [`CoalesceLayer`] | callers who ask the same at the same time share one call | both | outside of retries | 275 ns: five allocations, a lock and a map |
 //! | [`FaultLayer`] | delays, fails, loses and repeats calls on purpose | both | innermost | an allocation; it is for tests |

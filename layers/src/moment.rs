@@ -15,6 +15,9 @@ impl Moment {
     /// No point in time: before any.
     pub const NONE: Self = Self(i64::MIN);
 
+    /// After any point in time.
+    pub const NEVER: Self = Self(i64::MAX);
+
     /// Reads tokio's clock.
     #[inline]
     pub fn now() -> Self {

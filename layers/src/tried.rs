@@ -1,8 +1,9 @@
-//! Which replicas a call has come to, told to the layers that repeat it.
+//! Which replicas a call has come to, and by how many attempts, told to the layers that repeat it.
 //!
 //! Between a layer that repeats calls and the replicas there may be others, whose futures and errors are their own.
-//! So this takes no type along: a replica [notes](note) that a call of it was polled, and who polls from above
-//! [watches](watch) what is noted meanwhile, on the same thread. What it saw goes into the context of the next attempt.
+//! So this takes no type along: a replica [notes](note) that a call of it was polled, a layer that repeats the call
+//! [numbers](number) the attempt that it makes, and who polls from above [watches](watch) what is noted meanwhile, on the
+//! same thread. What it saw goes into the context of the next attempt.
 //! A layer that polls its call in a task of its own keeps it to itself; then the [order](crate::balance::Permutation)
 //! of a call's attempts is all that leads them elsewhere.
 
@@ -11,6 +12,17 @@ use std::cell::Cell;
 /// A set of replicas, by their marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tried(u16);
+
+/// What is seen of the attempts of a call, from above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Where they came to.
+    pub(crate) tried: Tried,
+    /// The highest number of one that a layer below has made.
+    pub(crate) attempt: u32,
+    /// Whether there was no other replica left for one of them, so that another would meet the same again.
+    pub(crate) was_last: bool,
+}
 
 /// Gives marks to the replicas of a set.
 ///
@@ -24,24 +36,54 @@ pub(crate) struct Marks {
 const MARKS: usize = u16::BITS as usize;
 
 thread_local! {
-    static NOTED: Cell<Tried> = const { Cell::new(Tried(0)) };
+    static NOTED: Cell<Seen> = const { Cell::new(Seen::NOTHING) };
 }
 
-/// Notes that a call has come to these.
+/// Notes that a call has come to this replica, and whether there was no other left for it.
 #[inline]
-pub(crate) fn note(tried: Tried) {
-    NOTED.set(NOTED.get().with(tried));
+pub(crate) fn note(tried: Tried, was_last: bool) {
+    add(Seen {
+        tried,
+        was_last,
+        ..Seen::NOTHING
+    });
 }
 
-/// Polls, and tells which replicas the call has come to.
+/// Notes the number of an attempt that is made besides the one that came from above.
+pub(crate) fn number(attempt: u32) {
+    add(Seen {
+        attempt,
+        ..Seen::NOTHING
+    });
+}
+
+/// Polls, and tells what is noted of the call meanwhile.
 #[inline]
-pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Tried) {
-    let before = NOTED.replace(Tried::default());
+pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Seen) {
+    let before = NOTED.replace(Seen::NOTHING);
     let polled = poll();
     let noted = NOTED.get();
-    // Who watches from further above sees these too.
-    note(before);
+    // Who watches from further above sees this too.
+    add(before);
     (polled, noted)
+}
+
+#[inline]
+fn add(seen: Seen) {
+    let noted = NOTED.get();
+    NOTED.set(Seen {
+        tried: noted.tried.with(seen.tried),
+        attempt: noted.attempt.max(seen.attempt),
+        was_last: noted.was_last | seen.was_last,
+    });
+}
+
+impl Seen {
+    const NOTHING: Self = Self {
+        tried: Tried(0),
+        attempt: 0,
+        was_last: false,
+    };
 }
 
 impl Tried {
@@ -108,13 +150,24 @@ mod tests {
     #[test]
     fn who_watches_sees_what_was_noted_below_and_nothing_from_before_or_beside() {
         let (one, two, three) = (Tried::one(1), Tried::one(2), Tried::one(3));
-        note(one);
+        let seen = |tried, attempt, was_last| Seen {
+            tried,
+            attempt,
+            was_last,
+        };
+        note(one, true);
+        number(9);
         let (inner, outer) = watch(|| {
-            note(two);
-            let ((), inner) = watch(|| note(three));
+            note(two, false);
+            number(3);
+            let ((), inner) = watch(|| {
+                note(three, true);
+                number(2);
+            });
             inner
         });
-        assert_eq!((inner, outer), (three, two.with(three)));
-        assert_eq!(watch(|| {}).1, Tried::default());
+        assert_eq!(inner, seen(three, 2, true));
+        assert_eq!(outer, seen(two.with(three), 3, true));
+        assert_eq!(watch(|| {}).1, Seen::NOTHING);
     }
 }

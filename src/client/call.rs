@@ -109,7 +109,7 @@ where
     }
 
     /// Declares whether running the call twice is as good as running it once, so that it may be tried again where
-    /// nobody knows if it ran. Default: false.
+    /// nobody knows if it ran. Default: what layers and policies say of the method, or else false.
     pub fn idempotent(self, idempotent: bool) -> Self {
         self.with(|request| {
             request.cx_mut().set_idempotent(idempotent);

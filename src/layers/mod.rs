@@ -16,6 +16,8 @@
 //! | [`HedgeLayer`] | makes slow calls once more, elsewhere; the first answer wins | client | inside of [`RetryLayer`], outside of [`BalanceLayer`] |
 //! | [`BreakerLayer`] | refuses calls while too many fail | client | on each endpoint, by [`Replicas::builder`]; or inside of [`RetryLayer`] |
 //! | [`BalanceLayer`] | the replica of each call | client | innermost, over [`Replicas`] |
+//! | [`ReconnectLayer`] | makes of a [`Connector`](crate::Connector) a service that keeps one connection to one endpoint | client | innermost |
+//! | [`OpaqueLayer`](explain::OpaqueLayer) | shows a layer from elsewhere where a stack is [explained](explain) | both | around that layer |
 //! | [`ConcurrencyLimitLayer`] | so many calls at once | both | see below |
 //! | [`LoadShedLayer`] | refuses what is not ready | both | directly outside of a limit |
 //! | [`AuthLayer`] | lets in who may call, by metadata, certificate or address | server | outside of what only they may cost |
@@ -84,6 +86,39 @@
 //!
 //! Whether the order is one that does what was meant, a stack tells itself: [`explain`], or
 //! [`Client::explain`](crate::Client::explain).
+//!
+//! # A limit for each caller
+//!
+//! [`RateLimitLayer`] tells callers apart by what a function finds in the request. What the caller cannot choose is a key:
+//! the IP of its [`Peer`](crate::Peer), which all its connections share; its certificate; or whom it has shown itself to be,
+//! as the service keeps it with the connection. Those of whom nothing is known have one limit together:
+//!
+//! ```
+//! # #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+//! # fn example() {
+//! use steeple::{
+//!     Peer, Request,
+//!     layers::{RateLimitLayer, rate_limit::Rate},
+//!     transport::PeerCertificate,
+//! };
+//!
+//! let limit = RateLimitLayer::new(Rate::per_second(100)).max_waiting(0);
+//!
+//! let by_ip = limit.clone().by(|request: &Request| Peer::of(request)?.address()?.ip());
+//!
+//! let by_certificate = limit.clone().by(|request: &Request| {
+//!     let id = PeerCertificate::of(request)?.spiffe_id()?;
+//!     Some(id.to_owned())
+//! });
+//!
+//! /// What a handler has kept: `peer.values().insert(User(id))`.
+//! #[derive(Clone, PartialEq, Eq, Hash)]
+//! struct User(u64);
+//!
+//! let by_user = limit.by(|request: &Request| Peer::of(request)?.values().get::<User>());
+//! # let _ = (by_ip, by_certificate, by_user);
+//! # }
+//! ```
 //!
 //! # tower's own layers
 //!

@@ -54,3 +54,13 @@ async fn every_layer_keeps_the_contract() {
     check(&mut all, &TransformLayer::server(same, same)).await;
     assert_eq!(all, sources::layers_in("src"), "probed, and there are");
 }
+
+#[test]
+fn every_layer_has_a_row_in_the_table() {
+    let rows = sources::rows_in("src/layers/mod.rs");
+    for directory in ["src", "layers/src"] {
+        let layers = sources::layers_in(directory);
+        let missing: Vec<_> = layers.difference(&rows).collect();
+        assert!(missing.is_empty(), "{missing:?} of {directory}");
+    }
+}

@@ -4,6 +4,7 @@
 mod support;
 
 mod accepting;
+mod callers;
 mod ends;
 mod life;
 mod limits;

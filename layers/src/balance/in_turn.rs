@@ -2,17 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Choice, Pick, p2c::untried};
+use super::{
+    Choice, Pick,
+    line::Line,
+    p2c::{now, untried},
+};
 use crate::{Context, mix::mix, replicas::Member};
 
-/// Takes the replicas in turn, whatever their weight. Another attempt goes to the one after, or the next that was not tried.
+/// Takes the replicas in turn, whatever their weight, and in a slow start as often as any other. Another attempt goes to the
+/// one after, or the next that was not tried.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     turns: Turns,
 }
 
-/// Takes the replicas in turn, each as often as its weight says, and spread evenly: of weights 3 and 1, the
-/// first three times before the other comes again. Another attempt goes to the one after.
+/// Takes the replicas in turn, each as often as its weight says, and less often in its slow start, spread evenly: of weights
+/// 3 and 1, the first three times before the other comes again. Another attempt goes to the one after.
 #[derive(Debug, Default)]
 pub struct WeightedRoundRobin {
     turns: Turns,
@@ -40,20 +45,10 @@ impl Pick for RoundRobin {
 
 impl Pick for WeightedRoundRobin {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
-        let total: u64 = members
-            .iter()
-            .map(|member| u64::from(member.weight()))
-            .sum();
-        // Multiples of the golden ratio fall evenly on the line of all weights.
+        // Multiples of the golden ratio fall evenly on the line.
         let point = self.turns.of(cx).wrapping_mul(0x9e37_79b9);
-        let mut rest = (u64::from(point) * total) >> 32;
-        let hit = members.iter().position(|member| {
-            let weight = u64::from(member.weight());
-            let hit = rest < weight;
-            rest = rest.wrapping_sub(weight);
-            hit
-        });
-        let place = hit.unwrap_or_default() + cx.attempt() as usize;
+        let hit = Line::of(members, now(cx)).place(u64::from(point) << 32);
+        let place = hit + cx.attempt() as usize;
         Choice::Member(untried(members, cx, place % members.len()))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     AsError, Carry, Error, Kind,
     explain::{Explain, Explanation, Role, short_name},
     moment::Moment,
-    replicas::{Admitted, Replica, ReplicaFuture, Replicas, Snapshot, refused},
+    replicas::{Admitted, Elsewhere, Member, Replica, ReplicaFuture, Replicas, Snapshot, refused},
 };
 
 /// Makes a service of [`Replicas`]: each call goes to the one that a [`Pick`] chooses.
@@ -162,7 +162,8 @@ impl<S, P: Pick> Balance<S, P> {
         // One that takes no call after all, since it is about to go or is on probation, passes it on.
         (picked..count).chain(0..picked).find_map(|place| {
             let replica = self.called[place].get_or_insert_with(|| snapshot.replica(place));
-            Some(Ok((place, replica.admit(started, count == 1)?)))
+            let elsewhere = elsewhere(snapshot.members(), cx, place);
+            Some(Ok((place, replica.admit(started, elsewhere)?)))
         })
     }
 
@@ -246,6 +247,18 @@ fn pick<S, P: Pick>(snapshot: &Snapshot<S>, pick: &P, cx: &crate::Context) -> Pi
         }
         Choice::Wait => Picked::None,
         Choice::Fail(error) => Picked::Failed(error),
+    }
+}
+
+/// Where else than to that place a call can go.
+fn elsewhere(members: &[Member], cx: &crate::Context, place: usize) -> Elsewhere {
+    if members.len() == 1 {
+        return Elsewhere::Nowhere;
+    }
+    let mut others = (0..members.len()).filter(|other| *other != place);
+    match cx.tried().is_empty() || others.any(|other| !members[other].was_tried(cx)) {
+        true => Elsewhere::Untried,
+        false => Elsewhere::Tried,
     }
 }
 

@@ -52,8 +52,25 @@
 //! Chance comes from `fastrand`, which a test can seed.
 //!
 //! Some things are no pickers but settings of the replicas, since they concern who is there at all: health checks,
-//! ejection, slow start, zones and tiers in [`Builder`](crate::replicas::Builder), and
-//! [`Subset`](crate::resolve::Subset). Each goes with every picker.
+//! ejection, zones and tiers in [`Builder`](crate::replicas::Builder), and [`Subset`](crate::resolve::Subset). Each goes
+//! with every picker.
+//!
+//! # Weights and slow start
+//!
+//! How much of the calls a replica should have is its [weight](crate::resolve::Target::with_weight), and in its
+//! [slow start](crate::replicas::Builder::slow_start) a part of that, which grows: its share.
+//!
+//! | picker | and the shares |
+//! |---|---|
+//! | [`PeakEwma`], [`LeastOfTwo`] | draw the two by share, and one may be drawn twice: a replica that should have a quarter of the calls has a sixteenth at least, and seven sixteenths at most. Between two that differ, latency decides, and pending calls by share |
+//! | [`LeastPending`] | compares the pending calls by share; among equals, as where nothing is pending, it goes by share |
+//! | [`WeightedRoundRobin`] | goes by share, exactly |
+//! | [`ConsistentHash`] | has by share of the keys; those that a slow start takes from others move one by one, for each client at its own time |
+//! | [`Random`], [`RoundRobin`] | know no shares |
+//! | [`pick_fn`], [`Stateful`] | see [`Member::weight`](crate::replicas::Member::weight) and [`Member::warmth`](crate::replicas::Member::warmth) |
+//!
+//! As long as all shares are the same, nothing of this costs anything. Else a call looks at every replica, a few nanoseconds
+//! each.
 //!
 //! # Other balancers
 //!
@@ -66,6 +83,7 @@ mod consistent_hash;
 mod future;
 mod in_turn;
 mod layer;
+mod line;
 mod p2c;
 mod permutation;
 mod pick;

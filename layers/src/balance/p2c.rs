@@ -1,28 +1,28 @@
 //! The better of two.
 
-use super::{Choice, Permutation, Pick};
+use super::{Choice, Permutation, Pick, line::Line};
 use crate::{Context, moment::Moment, replicas::Member};
 
 /// Takes the cheaper of two replicas chosen at random, by latency and pending calls: the default.
 ///
-/// The cost is a moving average of latencies that follows a slow call at once, times the pending calls, by
-/// weight. A failed call counts as a slow one, so that a replica that refuses everything does not look like
-/// the fastest. Two choices are nearly as good as all, and no replica is flooded by everybody at once.
+/// The cost is a moving average of latencies that follows a slow call at once, times the pending calls. A replica that
+/// should have [more calls](super#weights-and-slow-start) is compared more often. A failed call counts as a slow one, so
+/// that a replica that refuses everything does not look like the fastest. Two choices are nearly as good as all, and no replica is flooded by everybody at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PeakEwma {}
 
-/// Takes the replica with the fewer pending calls, by weight, of two chosen at random.
+/// Takes the replica with the fewer pending calls, by weight, of two chosen at random, by weight too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastOfTwo {}
 
-/// Takes the replica with the fewest pending calls, by weight, of all.
+/// Takes the replica with the fewest pending calls, by weight, of all; of equals one by chance, by weight too.
 ///
 /// It looks at every replica for each call, and where many clients do that at once, they flood the one that is
 /// idle.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastPending {}
 
-/// Takes a replica by chance.
+/// Takes a replica by chance, whatever its weight, and in a slow start as often as any other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Random {}
 
@@ -42,7 +42,11 @@ impl Pick for LeastPending {
     fn pick(&self, members: &[Member], cx: &Context) -> Choice {
         let now = now(cx);
         let order = Permutation::of(cx, members.len());
-        let first = untried(members, cx, order.place(cx.attempt() as usize));
+        let attempt = cx.attempt() as usize;
+        let first = match members[0].is_even(now) {
+            true => untried(members, cx, order.place(attempt)),
+            false => Line::untried(members, cx).place(order.chance(attempt)),
+        };
         // From a random place on, so that of equals each has its turn.
         let places = (first..members.len()).chain(0..first);
         let places = places.filter(|place| *place == first || !members[*place].was_tried(cx));
@@ -68,14 +72,15 @@ pub(super) fn better_of_two(
     if members.len() == 1 {
         return Choice::Member(0);
     }
+    let now = now(cx);
     let (one, other) = match cx.attempt() {
+        _ if !members[0].is_even(now) => Line::untried(members, cx).pair(cx),
         0 => Permutation::of(cx, members.len()).pair(0),
         _ => another_pair(members, cx),
     };
     if one == other {
         return Choice::Member(one);
     }
-    let now = now(cx);
     let other_is_better = cost(&members[other], now) < cost(&members[one], now);
     Choice::Member(if other_is_better { other } else { one })
 }
@@ -104,7 +109,7 @@ fn another_pair(members: &[Member], cx: &Context) -> (usize, usize) {
 }
 
 /// When the call began, which is near enough.
-fn now(cx: &Context) -> Moment {
+pub(super) fn now(cx: &Context) -> Moment {
     match cx.started_moment() {
         Moment::NONE => Moment::now(),
         started => started,

@@ -85,11 +85,14 @@ impl Permutation {
     /// A number below the number of the places that are still free.
     fn draw(&self, position: usize) -> usize {
         let free = self.count - position;
-        let word = mix(self
-            .seed
-            .wrapping_add((position as u64 + 1).wrapping_mul(GOLDEN)));
         // The high half of a product is as even as a remainder, and no division.
-        ((u128::from(word) * free as u128) >> 64) as usize
+        ((u128::from(self.chance(position)) * free as u128) >> 64) as usize
+    }
+
+    /// Any number, which follows from the call and the position.
+    pub(super) fn chance(&self, position: usize) -> u64 {
+        let step = (position as u64 + 1).wrapping_mul(GOLDEN);
+        mix(self.seed.wrapping_add(step))
     }
 }
 

@@ -44,7 +44,8 @@
 //! | what | |
 //! |---|---|
 //! | the key | has to tell all that makes a difference: the method, the body, and who asks, where the answer depends on it |
-//! | the shared call | is that of the caller who came first, with its deadline, trace and whatever else; it should change nothing, since nobody asked for it twice |
+//! | the shared call | is that of the caller who came first, with its trace, its priority and whatever else; it should change nothing, since nobody asked for it twice |
+//! | its deadline | is that of the first caller for all who share: they fail with it, though they may have more time |
 //! | the answer | is cloned for each; so is the [error](crate::Error), whose cause all share |
 //! | a caller who gives up | ends its own wait; the last to do so cancels the call |
 //! | each caller's own deadline | is kept by a [`TimeoutLayer`](crate::TimeoutLayer) outside of this one, which must not be [kept below](crate::TimeoutLayer::kept_below) |

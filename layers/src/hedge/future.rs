@@ -17,7 +17,7 @@ use crate::{
     AsError, Error, Kind, Replay,
     retry::furthest,
     timer::Timer,
-    tried::{self, Tried},
+    tried::{self, Seen},
 };
 
 pin_project! {
@@ -58,6 +58,8 @@ type Hedge<S, R> = Pin<Box<Attempt<S, R, <S as Service<R>>::Future>>>;
 struct Hedging<S: Service<R>, R> {
     again: Arc<Again<S>>,
     start: Instant,
+    /// Whether the percentile may learn how long the call takes.
+    teaches: bool,
     /// Nothing, if there is to be none any more.
     next: Option<Next<R>>,
     attempts: Vec<Hedge<S, R>>,
@@ -67,7 +69,7 @@ struct Hedging<S: Service<R>, R> {
 
 /// What the next hedge is made of.
 struct Next<R> {
-    /// A copy of the request as it was sent last, with the number of that attempt.
+    /// A copy of the request as it was sent last, with the highest number of an attempt so far.
     replay: R,
     at: Instant,
     /// Taken when the call is first pending.
@@ -101,12 +103,20 @@ impl<S: Service<R>, R> HedgeFuture<S, R> {
 
 impl<S: Service<R>, R: Replay> HedgeFuture<S, R> {
     pub(super) fn new(attempt: S::Future, start: Instant, replay: R, again: Arc<Again<S>>) -> Self {
-        let next = Next::new(replay, again.settings.hedges, start, &again.settings.delay);
+        let delay = &again.settings.delay;
+        // One that says itself when it is hedged, and that is sooner, may have its answer from a hedge before it is known
+        // whether it was slow. Those of its kind that are fast would say too little by themselves.
+        let teaches = replay
+            .cx()
+            .hedge_delay()
+            .is_none_or(|own| own >= delay.now());
+        let next = Next::new(replay, again.settings.hedges, start, delay);
         Self {
             first: First::Called { attempt },
             hedging: Some(Hedging {
                 again,
                 start,
+                teaches,
                 next,
                 attempts: Vec::new(),
                 failure: None,
@@ -127,9 +137,9 @@ where
         let mut this = self.project();
         let (first, mut runs) = match this.first.as_mut().project() {
             FirstProjection::Called { attempt } => {
-                let (polled, tried) = tried::watch(|| attempt.poll(cx));
+                let (polled, seen) = tried::watch(|| attempt.poll(cx));
                 if let Some(hedging) = this.hedging {
-                    hedging.learn(tried);
+                    hedging.learn(seen);
                 }
                 (polled, true)
             }
@@ -173,8 +183,8 @@ where
         loop {
             let mut place = 0;
             while let Some(attempt) = self.attempts.get_mut(place) {
-                let (polled, tried) = tried::watch(|| attempt.as_mut().poll(cx));
-                self.learn(tried);
+                let (polled, seen) = tried::watch(|| attempt.as_mut().poll(cx));
+                self.learn(seen);
                 let Poll::Ready(result) = polled else {
                     place += 1;
                     continue;
@@ -188,10 +198,13 @@ where
         }
     }
 
-    /// Notes where the attempts are, so that the next goes elsewhere.
-    fn learn(&mut self, tried: Tried) {
-        if let Some(next) = &mut self.next {
-            next.replay.cx_mut().add_tried(tried);
+    /// Notes where the attempts are, so that the next goes elsewhere, and how many there were. Where it could not go
+    /// elsewhere, there is no next one.
+    fn learn(&mut self, seen: Seen) {
+        if seen.was_last {
+            self.next = None;
+        } else if let Some(next) = &mut self.next {
+            next.replay.cx_mut().learn(seen);
         }
     }
 
@@ -226,7 +239,9 @@ where
     /// Counts the call among those by which a percentile is known. One that was hedged would have taken longer than
     /// this; it stays above the percentile, which is all that matters.
     fn measure(&self) {
-        if let Delay::Learned { latencies, .. } = &self.again.settings.delay {
+        if let Delay::Learned { latencies, .. } = &self.again.settings.delay
+            && self.teaches
+        {
             let now = Instant::now();
             latencies.add(now.saturating_duration_since(self.start), now);
         }
@@ -241,7 +256,7 @@ where
             .timer
             .get_or_insert_with(|| Timer::take(next.at, self.start));
         ready!(timer.poll(next.at, cx));
-        let Some(next) = self.next.take() else {
+        let Some(next) = self.next.take().filter(Next::is_allowed) else {
             return Poll::Pending;
         };
         let settings = &self.again.settings;
@@ -255,6 +270,7 @@ where
             self.next = Next::new(replay, left, Instant::now(), &settings.delay);
         }
         let cx = request.cx();
+        tried::number(cx.attempt());
         tracing::debug!(target: "steeple::call", method = %cx.method(), attempt = cx.attempt(), "hedging");
         self.attempts.push(Box::pin(Attempt::Readying {
             service: self.again.spare.service(),
@@ -270,14 +286,20 @@ impl<R: Replay> Next<R> {
         let cx = replay.cx();
         let at = since.checked_add(cx.hedge_delay().unwrap_or_else(|| delay.now()))?;
         let in_time = cx.deadline().is_none_or(|deadline| at < deadline);
-        let number = cx.attempt().saturating_add(1);
-        let is_allowed = cx.max_attempts().is_none_or(|most| number < most);
-        (in_time && is_allowed).then_some(Self {
+        let next = Self {
             replay,
             at,
             timer: None,
             left,
-        })
+        };
+        (in_time && next.is_allowed()).then_some(next)
+    }
+
+    /// Whether the call has an attempt left.
+    fn is_allowed(&self) -> bool {
+        let cx = self.replay.cx();
+        let number = cx.attempt().saturating_add(1);
+        cx.max_attempts().is_none_or(|most| number < most)
     }
 
     /// The request of the hedge, and how many there can be after it.

@@ -24,12 +24,15 @@
 //! ```
 //!
 //! The layer stands inside of retries and outside of a balancer, which sends each attempt to another replica
-//! by its number in the [`Context`](crate::Context). Over a single connection it helps nobody.
+//! by its number in the [`Context`](crate::Context). Over a single connection it helps nobody. Nor would it where only one
+//! replica can be called, as in a [zone](crate::replicas::Builder::zone) or a tier of one: there a balancer says so, and
+//! nothing is hedged.
 //!
 //! | what | |
 //! |---|---|
 //! | hedged are | calls that may run twice: [declared](HedgeLayer::idempotent) so, or [by themselves](crate::Context::set_idempotent), with a request that can be [replayed](crate::Replay) |
-//! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first |
+//! | a hedge begins | [after a fixed time](HedgeLayer::after), or the one in which a [percentile](HedgeLayer::percentile) of the calls have their answer; never when the deadline comes first. It counts from the arrival at this layer: what a call waits for further out, such as its turn, is no reason to hedge it |
+//! | a hedge does not begin | and is not paid for, where the attempts have come to all replicas that [can be called](crate::replicas#who-is-called) |
 //! | a call may say otherwise | by [when to hedge](crate::Context::hedge_delay) and [how many attempts](crate::Context::max_attempts) it has, as a rule by a [policy of its method](crate::policies) |
 //! | it is paid for by | a [`Budget`], which retries can [share](HedgeLayer::shared_budget) |
 //! | the call ends with | the first success, or the first error that another attempt would not change, such as that of an application |
@@ -112,7 +115,8 @@ impl HedgeLayer {
     ///
     /// A percentile below 1 counts as 1, and one above 99.99 as that. What is known is of the calls that may be
     /// hedged, of all clones together, and of the last 10 to 20 seconds, or as many more as it takes to know:
-    /// 200 calls for a percentile of 99. Where methods differ much in what is slow, each kind has a layer
+    /// 200 calls for a percentile of 99. Calls that are [hedged sooner](crate::Context::set_hedge_delay) than others are not
+    /// among them. Where methods differ much in what is slow, each kind has a layer
     /// of its own.
     pub fn percentile(percentile: f64, first: Duration) -> Self {
         let latencies = Latencies::new(percentile);
@@ -144,7 +148,8 @@ impl HedgeLayer {
         self
     }
 
-    /// The methods that may run twice, in place of those named before.
+    /// The methods that may run twice, in place of those named before; calls that
+    /// [say so](crate::Context::set_idempotent) or otherwise of themselves are as they say.
     #[must_use]
     pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.settings.idempotent = Idempotent::new(methods);
@@ -237,11 +242,8 @@ where
         if cx.seed() == 0 {
             cx.set_seed(fastrand::u32(1..));
         }
-        // Those above share one clock read; a repeat comes later than that.
-        let start = match cx.attempt() {
-            0 => cx.start(),
-            _ => Instant::now(),
-        };
+        // Of its own: since the start of the call it may have waited above, for its turn or for a token.
+        let start = Instant::now();
         let replay = request.replay();
         let first = self.inner.call(request);
         match replay {

@@ -38,14 +38,14 @@ impl MethodPolicy {
     }
 
     /// Whether running a call twice is as good as running it once: retries and hedges ask that. It holds
-    /// whatever the call says of itself.
+    /// whatever the call says of itself, and those layers of the method.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.idempotent = Some(idempotent);
         self
     }
 
-    /// How many attempts a call has in all, the first included, instead of those of the layer that retries:
-    /// 1 to 255.
+    /// How many attempts a call has in all, retries and hedges together and the first included, instead of those of the
+    /// layer that retries: 1 to 255.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self

@@ -1,8 +1,8 @@
 //! So many calls in so long, of all together or of each caller.
 //!
 //! [`RateLimitLayer`] lets calls pass at a [`Rate`], exactly, and in the order in which they came. One that comes too
-//! soon waits for its turn; if its deadline is sooner than that, or too many wait, it is refused at once:
-//! [`Kind::Overflow`](crate::Kind::Overflow), [`NotStarted`](crate::Execution::NotStarted), and
+//! soon waits for its turn; if its deadline is sooner than that, or too many wait, in all or of its key, it is refused at
+//! once: [`Kind::Overflow`](crate::Kind::Overflow), [`NotStarted`](crate::Execution::NotStarted), and
 //! [`retry_after`](crate::Error::retry_after) says when its turn would be.
 //!
 //! On a client it keeps to what a server has asked for; on a server it protects what is behind it, and with a key it
@@ -63,8 +63,8 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::ticket::{Limiter, Settings};
 pub use self::{future::RateLimitFuture, rate::Rate};
+use self::{table::Limits, ticket::Limiter};
 use crate::{
     AsError, Carry, Error,
     explain::{Explain, Explanation},
@@ -72,7 +72,7 @@ use crate::{
 
 /// Lets calls pass at a rate. Clones share it.
 pub struct RateLimitLayer<B = Together, K = ()> {
-    settings: Settings,
+    limits: Limits,
     limiter: Arc<Limiter<K>>,
     by: B,
 }
@@ -113,21 +113,27 @@ impl RateLimitLayer {
     /// How many calls may wait unless this layer says otherwise, 1024.
     pub const MAX_WAITING: usize = 1024;
 
+    /// How many calls of one key may wait unless this layer says otherwise, 64: it takes sixteen greedy callers to keep the
+    /// others from waiting.
+    pub const MAX_WAITING_OF_KEY: usize = 64;
+
     /// One rate for all calls together, with the defaults above.
     pub fn new(rate: Rate) -> Self {
-        let settings = Settings {
+        let limits = Limits {
             rate,
             max_keys: Self::MAX_KEYS,
             max_waiting: Self::MAX_WAITING,
+            max_waiting_of_key: None,
         };
         Self {
-            limiter: Limiter::new(settings),
-            settings,
+            limiter: Limiter::new(limits),
+            limits,
             by: Together,
         }
     }
 
-    /// The rate for each key: of a peer, an identity, a method.
+    /// The rate for each key: of a peer, an identity, a method. What it is by for callers over a connection, `steeple::layers`
+    /// has as an example.
     ///
     /// As all settings this makes a new limit, of which nothing has been used: they are for the beginning.
     #[must_use]
@@ -136,9 +142,12 @@ impl RateLimitLayer {
         F: Fn(&R) -> K,
         K: Hash + Eq + Clone,
     {
+        let mut limits = self.limits;
+        let of_key = &mut limits.max_waiting_of_key;
+        of_key.get_or_insert(Self::MAX_WAITING_OF_KEY);
         RateLimitLayer {
-            limiter: Limiter::new(self.settings),
-            settings: self.settings,
+            limiter: Limiter::new(limits),
+            limits,
             by: key,
         }
     }
@@ -148,18 +157,25 @@ impl<B, K: Hash + Eq + Clone> RateLimitLayer<B, K> {
     /// How many calls may wait for their turn, of all keys together. With 0, whatever comes too soon is refused.
     #[must_use]
     pub fn max_waiting(self, calls: usize) -> Self {
-        self.set(|settings| settings.max_waiting = calls)
+        self.set(|limits| limits.max_waiting = calls)
+    }
+
+    /// How many calls of one key may wait for their turn. Default: [64](RateLimitLayer::MAX_WAITING_OF_KEY), and without
+    /// keys all that may wait.
+    #[must_use]
+    pub fn max_waiting_of_key(self, calls: usize) -> Self {
+        self.set(|limits| limits.max_waiting_of_key = Some(calls))
     }
 
     /// How many keys are kept, at least 1.
     #[must_use]
     pub fn max_keys(self, keys: usize) -> Self {
-        self.set(|settings| settings.max_keys = keys.max(1))
+        self.set(|limits| limits.max_keys = keys.max(1))
     }
 
-    fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(&mut self.settings);
-        self.limiter = Limiter::new(self.settings);
+    fn set(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.limits);
+        self.limiter = Limiter::new(self.limits);
         self
     }
 }
@@ -224,7 +240,7 @@ impl<S: Explain, B, K> Explain for RateLimit<S, B, K> {
 impl<B: Clone, K> Clone for RateLimitLayer<B, K> {
     fn clone(&self) -> Self {
         Self {
-            settings: self.settings,
+            limits: self.limits,
             limiter: self.limiter.clone(),
             by: self.by.clone(),
         }
@@ -244,7 +260,7 @@ impl<S: Clone, B: Clone, K> Clone for RateLimit<S, B, K> {
 impl<B, K> fmt::Debug for RateLimitLayer<B, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer")
-            .field("settings", &self.settings)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -15,15 +15,23 @@ use super::rate::{Rate, Used};
 /// difference; never one on which a call waits.
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    rate: Rate,
-    max_keys: usize,
-    max_waiting: usize,
+    limits: Limits,
     waiting: usize,
     accounts: HashMap<K, Account>,
     /// The keys on which nobody waits, those first that had used least when they were put there: an index that is brought
     /// up to date where it is read, so that a call costs nothing here.
     idle: BTreeMap<(Used, u64), K>,
     last: u64,
+}
+
+/// What a limiter is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) rate: Rate,
+    pub(super) max_keys: usize,
+    pub(super) max_waiting: usize,
+    /// Nothing, if a key may have all places.
+    pub(super) max_waiting_of_key: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -59,11 +67,9 @@ pub(super) enum Turn {
 }
 
 impl<K: Hash + Eq + Clone> Table<K> {
-    pub(super) fn new(rate: Rate, max_keys: usize, max_waiting: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
-            rate,
-            max_keys: max_keys.max(1),
-            max_waiting,
+            limits,
             waiting: 0,
             accounts: HashMap::new(),
             idle: BTreeMap::new(),
@@ -73,7 +79,9 @@ impl<K: Hash + Eq + Clone> Table<K> {
 
     /// Takes a call that has so much time to wait.
     pub(super) fn enter(&mut self, key: &K, patience: Option<Duration>, now: Duration) -> Entry {
-        let rate = self.rate;
+        let Limits {
+            rate, max_waiting, ..
+        } = self.limits;
         let Some(account) = self.accounts.get_mut(key) else {
             return match self.open(key, now) {
                 true => Entry::Passed,
@@ -86,7 +94,10 @@ impl<K: Hash + Eq + Clone> Table<K> {
             return Entry::Passed;
         }
         let has_time = patience.is_none_or(|patience| wait < patience);
-        if !has_time || self.waiting >= self.max_waiting {
+        let most = self.limits.max_waiting_of_key;
+        let has_place =
+            self.waiting < max_waiting && most.is_none_or(|most| account.line.len() < most);
+        if !has_time || !has_place {
             return Entry::Refused(wait);
         }
         if account.line.is_empty() {
@@ -106,7 +117,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
         waker: &Waker,
         now: Duration,
     ) -> (Turn, Option<Waker>) {
-        let rate = self.rate;
+        let rate = self.limits.rate;
         let Some(account) = self.accounts.get_mut(key) else {
             return (Turn::Passed, None);
         };
@@ -148,14 +159,14 @@ impl<K: Hash + Eq + Clone> Table<K> {
     /// The first call of a key is made. False if there is no room for the key.
     fn open(&mut self, key: &K, now: Duration) -> bool {
         self.forget_whole(now);
-        if self.accounts.len() >= self.max_keys {
+        if self.accounts.len() >= self.limits.max_keys {
             let Some((_, least)) = self.idle.pop_first() else {
                 return false;
             };
             self.accounts.remove(&least);
         }
         self.last += 1;
-        let used = self.rate.spend(Used::default(), now);
+        let used = self.limits.rate.spend(Used::default(), now);
         self.idle.insert((used, self.last), key.clone());
         let account = Account {
             serial: self.last,
@@ -172,7 +183,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
         for _ in 0..FORGOTTEN {
             self.correct_first();
             match self.idle.first_entry() {
-                Some(first) if self.rate.is_whole(first.key().0, now) => {
+                Some(first) if self.limits.rate.is_whole(first.key().0, now) => {
                     self.accounts.remove(&first.remove());
                 }
                 _ => return,
@@ -215,8 +226,12 @@ mod tests {
 
     /// One call every 10 ms.
     fn table(max_keys: usize, max_waiting: usize) -> Table<u8> {
-        let rate = Rate::per_second(100).burst(1);
-        Table::new(rate, max_keys, max_waiting)
+        Table::new(Limits {
+            rate: Rate::per_second(100).burst(1),
+            max_keys,
+            max_waiting,
+            max_waiting_of_key: None,
+        })
     }
 
     fn turn(table: &mut Table<u8>, key: u8, serial: u64, now: Duration) -> Turn {
@@ -251,6 +266,18 @@ mod tests {
         assert!(matches!(patient, Entry::Waiting(_)));
         assert_eq!(table.enter(&1, Some(20 * MS), MS), Entry::Refused(20 * MS));
         assert_eq!(table.enter(&2, Some(MS), MS), Entry::Passed);
+    }
+
+    #[test]
+    fn a_key_has_its_own_places_and_no_more() {
+        let mut table = table(9, 5);
+        table.limits.max_waiting_of_key = Some(2);
+        let mut waiting = |key| {
+            let entries = (0..9).map(|_| table.enter(&key, None, MS));
+            let waiting = entries.filter(|entry| matches!(entry, Entry::Waiting(_)));
+            waiting.count()
+        };
+        assert_eq!([1, 2, 3].map(&mut waiting), [2, 2, 1]);
     }
 
     #[test]

@@ -12,21 +12,13 @@ use tokio::time::Instant;
 
 use super::{
     rate::Rate,
-    table::{Entry, Table, Turn},
+    table::{Entry, Limits, Table, Turn},
 };
 use crate::{Error, Execution, Kind, gated, timer::Timer};
 
-/// What a limiter is made of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) rate: Rate,
-    pub(super) max_keys: usize,
-    pub(super) max_waiting: usize,
-}
-
 /// Where calls are counted.
 pub(super) struct Limiter<K> {
-    settings: Settings,
+    limits: Limits,
     origin: Instant,
     table: Mutex<Table<K>>,
 }
@@ -44,16 +36,11 @@ pub(super) struct Ticket<K: Hash + Eq + Clone> {
 const LOOK: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    pub(super) fn new(settings: Settings) -> Arc<Self> {
-        let Settings {
-            rate,
-            max_keys,
-            max_waiting,
-        } = settings;
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            settings,
+            limits,
             origin: Instant::now(),
-            table: Mutex::new(Table::new(rate, max_keys, max_waiting)),
+            table: Mutex::new(Table::new(limits)),
         })
     }
 
@@ -92,14 +79,14 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn refused(&self, wait: Duration) -> Error {
-        let text = format!("the rate limit of {} is reached", self.settings.rate);
+        let text = format!("the rate limit of {} is reached", self.limits.rate);
         Error::new(Kind::Overflow, text)
             .with_execution(Execution::NotStarted)
             .with_retry_after(wait)
     }
 
     fn full(&self) -> Error {
-        let text = format!("max_keys of {} is reached", self.settings.max_keys);
+        let text = format!("max_keys of {} is reached", self.limits.max_keys);
         Error::new(Kind::Overflow, text).with_execution(Execution::NotStarted)
     }
 }
@@ -143,14 +130,14 @@ impl<K: Hash + Eq + Clone> Drop for Ticket<K> {
 
 impl<K> Limiter<K> {
     pub(super) fn rate(&self) -> Rate {
-        self.settings.rate
+        self.limits.rate
     }
 }
 
 impl<K> fmt::Debug for Limiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
-            .field("settings", &self.settings)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -141,7 +141,8 @@ impl<R, C, L, H> Builder<R, C, L, H> {
         self
     }
 
-    /// In which time a replica that goes live grows from a tenth of its share to all of it. Default: 0.
+    /// In which time a replica that goes live grows from a tenth of its share to all of it, with the pickers that
+    /// [go by it](crate::balance#weights-and-slow-start). Default: 0.
     pub fn slow_start(mut self, time: Duration) -> Self {
         self.options.slow_start = time;
         self

@@ -20,6 +20,16 @@ pub struct Member {
     hash: u64,
     attributes: Attributes,
     stats: Arc<Stats>,
+    standing: Standing,
+}
+
+/// How those compare that can be called together, so that a call which finds them all alike needs to look at one only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The weight of one on average.
+    weight: f32,
+    has_weights: bool,
+    warm_from: Moment,
 }
 
 impl Member {
@@ -36,6 +46,7 @@ impl Member {
             hash: mix::hash(&stats.address),
             attributes,
             stats,
+            standing: Standing::default(),
         }
     }
 
@@ -43,6 +54,14 @@ impl Member {
     pub(super) fn with_attributes(&self, attributes: Attributes) -> Self {
         Self {
             attributes,
+            ..self.clone()
+        }
+    }
+
+    /// The same replica, among others.
+    pub(super) fn with_standing(&self, standing: Standing) -> Self {
+        Self {
+            standing,
             ..self.clone()
         }
     }
@@ -57,7 +76,8 @@ impl Member {
         self.hash
     }
 
-    /// What share of the calls it should have, against the weights of the others; at least 1.
+    /// What share of the calls it should have, against the weights of the others; at least 1. Which pickers go by it is told
+    /// [there](crate::balance#weights-and-slow-start).
     pub fn weight(&self) -> u32 {
         self.attributes.weight
     }
@@ -104,12 +124,13 @@ impl Member {
         self.stats.warmth(Moment::from(now))
     }
 
-    /// What another call costs: its latency times the calls that are then under way, by weight and warmth.
+    /// What another call costs: its latency times its [crowd](Self::crowd).
     pub fn cost(&self, now: Instant) -> f32 {
         self.cost_at(Moment::from(now))
     }
 
-    /// How many calls are under way, with one more, by weight and warmth.
+    /// How many calls are under way, with one more. Those under way count by weight and warmth, against the weight of the
+    /// others: at rest it is 1 for each, so that a choice by it goes by chance there.
     pub fn crowd(&self, now: Instant) -> f32 {
         self.crowd_at(Moment::from(now))
     }
@@ -121,8 +142,29 @@ impl Member {
 
     #[inline]
     pub(crate) fn crowd_at(&self, now: Moment) -> f32 {
-        let share = self.weight() as f32 * self.stats.warmth(now);
-        (self.pending() as f32 + 1.0) / share
+        let pending = self.pending() as f32;
+        match self.is_even(now) {
+            true => pending + 1.0,
+            false => {
+                let share = self.weight() as f32 * self.stats.warmth(now);
+                pending * self.standing.weight / share + 1.0
+            }
+        }
+    }
+
+    /// Whether all that can be called together should have the same share of the calls at `now`.
+    #[inline]
+    pub(crate) fn is_even(&self, now: Moment) -> bool {
+        !self.standing.has_weights && now >= self.standing.warm_from
+    }
+
+    /// What share of the calls it should have: its weight by its warmth, in thousandths.
+    pub(crate) fn share_at(&self, now: Moment) -> u64 {
+        let thousandths = match now >= self.standing.warm_from {
+            true => 1000,
+            false => (self.stats.warmth(now) * 1000.0) as u64,
+        };
+        u64::from(self.weight()) * thousandths
     }
 
     pub(super) fn attributes(&self) -> &Attributes {
@@ -135,6 +177,32 @@ impl Member {
 
     pub(super) fn address_arc(&self) -> &Arc<str> {
         &self.stats.address
+    }
+}
+
+impl Standing {
+    /// Of these together, at least one.
+    pub(super) fn of<'a>(members: impl Iterator<Item = &'a Member> + Clone) -> Self {
+        let weights = members.clone().map(Member::weight);
+        let count = weights.clone().count().max(1);
+        let sum: f32 = weights.clone().map(|weight| weight as f32).sum();
+        let warm = members.map(|member| member.stats.warm_from());
+        Self {
+            weight: sum / count as f32,
+            has_weights: weights.clone().min() != weights.max(),
+            warm_from: warm.max().unwrap_or_default(),
+        }
+    }
+}
+
+/// Of one alone.
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            has_weights: false,
+            warm_from: Moment::NONE,
+        }
     }
 }
 

@@ -61,7 +61,9 @@
 //!    [too few](Builder::tier_share) can be called;
 //! 4. of these the own [zone](Builder::zone), as long as [enough](Builder::zone_share) of it can be called.
 //!
-//! So a picker sees only those that a call may go to. [How another attempt goes elsewhere](crate::balance) is its affair.
+//! So a picker sees only those that a call may go to, in every attempt. [How another attempt goes
+//! elsewhere](crate::balance) is its affair; where there is no other, a retry meets the same again, and
+//! [a hedge does not begin](crate::hedge).
 //!
 //! An endpoint that is removed, or not needed any more, is first taken out of the snapshot. Who has an older
 //! one may still call it; only when no call is under way is its gate shut, and who comes after that goes to
@@ -109,4 +111,6 @@ pub use self::{
     set::Replicas,
     status::{State, Status},
 };
-pub(crate) use self::{replica::Admitted, set::Demand, snapshot::Snapshot, table::refused};
+pub(crate) use self::{
+    replica::Admitted, set::Demand, snapshot::Snapshot, stats::Elsewhere, table::refused,
+};

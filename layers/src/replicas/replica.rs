@@ -13,7 +13,11 @@ use smallvec::SmallVec;
 use tower::load::Load;
 use tower_service::Service;
 
-use super::{Member, snapshot::Seat, stats::Ticket};
+use super::{
+    Member,
+    snapshot::Seat,
+    stats::{Elsewhere, Ticket},
+};
 use crate::{
     AsError, Error, Kind,
     moment::Moment,
@@ -112,7 +116,7 @@ impl<S: Clone> Replica<S> {
     pub(crate) fn admit<Req>(
         &mut self,
         started: Moment,
-        is_alone: bool,
+        elsewhere: Elsewhere,
     ) -> Option<Admitted<S::Error>>
     where
         S: Service<Req>,
@@ -122,7 +126,7 @@ impl<S: Clone> Replica<S> {
         self.ready = None;
         let link = &self.seat.links[place];
         let stats = self.seat.member.stats();
-        let ticket = stats.enter(link.number, started, is_alone)?;
+        let ticket = stats.enter(link.number, started, elsewhere)?;
         let slot = &mut self.services[place];
         let service = slot.get_or_insert_with(|| link.service.clone());
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -207,7 +211,8 @@ where
             let error = Error::new(Kind::Unavailable, "this replica takes no calls");
             Admitted::Failed(error.into(), mark)
         };
-        let admitted = self.admit(Moment::now(), false).unwrap_or_else(refused);
+        let admitted = self.admit(Moment::now(), Elsewhere::Untried);
+        let admitted = admitted.unwrap_or_else(refused);
         self.call_admitted(admitted, request)
     }
 }
@@ -253,7 +258,7 @@ where
                     }
                 }
                 StateProj::Failed { error, mark } => {
-                    tried::note(*mark);
+                    tried::note(*mark, false);
                     return Poll::Ready(Err(error.take().expect("polled after completion")));
                 }
             };

@@ -52,6 +52,16 @@ pub(super) struct Stats {
     slow_start: Duration,
 }
 
+/// Where a call could go that does not go here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// Nowhere: there is no other replica.
+    Nowhere,
+    /// To those where it has been only.
+    Tried,
+    Untried,
+}
+
 /// A call that is under way: it counts as pending until it is finished or dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -60,6 +70,8 @@ pub(crate) struct Ticket {
     link: usize,
     pass: Pass,
     is_timed: bool,
+    /// Whether the call has nowhere else to go.
+    is_last: bool,
     is_told: bool,
     finished: bool,
 }
@@ -105,6 +117,15 @@ impl Stats {
         live.div_duration_f32(self.slow_start).clamp(LEAST, 1.0)
     }
 
+    /// From when on it is warm, as far as is known.
+    pub(super) fn warm_from(&self) -> Moment {
+        if self.slow_start.is_zero() {
+            return Moment::NONE;
+        }
+        let live_since = Moment::from_word(self.live_since.load(Relaxed));
+        live_since.after(self.slow_start).unwrap_or(Moment::NEVER)
+    }
+
     /// When a call last ended, or the endpoint went live.
     pub(super) fn last_used(&self) -> Option<Instant> {
         let last = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
@@ -130,25 +151,27 @@ impl Stats {
 
     /// Lets in a call on the connection of that number.
     ///
-    /// Of a replica that `is_alone`, so that its latency is compared with no other, one call in a millisecond is
+    /// Of a replica that is alone, so that its latency is compared with no other, one call in a millisecond is
     /// timed: what it costs to read the clock is felt.
     #[inline]
     pub(super) fn enter(
         self: &Arc<Self>,
         link: usize,
         started: Moment,
-        is_alone: bool,
+        elsewhere: Elsewhere,
     ) -> Option<Ticket> {
         let pass = self.gate.enter()?;
         if let Some(pending) = self.links.get(link) {
             pending.fetch_add(1, Relaxed);
         }
+        let is_alone = elsewhere == Elsewhere::Nowhere;
         Some(Ticket {
             stats: self.clone(),
             started,
             link,
             pass,
             is_timed: !is_alone || self.notes_use || self.latency.is_news(started.millis()),
+            is_last: elsewhere != Elsewhere::Untried,
             is_told: false,
             finished: false,
         })
@@ -197,7 +220,7 @@ impl Ticket {
     /// Tells those above where the call is, whenever it is polled.
     #[inline]
     pub(super) fn tell(&mut self) {
-        tried::note(self.stats.mark);
+        tried::note(self.stats.mark, self.is_last);
         if !self.is_told {
             self.is_told = called::tell(&self.stats.address);
         }
@@ -273,16 +296,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_a_replica_alone_one_call_in_a_millisecond_is_timed_and_every_failure() {
         let stats = Arc::new(Stats::new(&Options::default(), "a".into(), Tried::one(0)));
-        let enter = |is_alone| stats.enter(0, Moment::now(), is_alone).unwrap();
+        let enter = |elsewhere| stats.enter(0, Moment::now(), elsewhere).unwrap();
         let estimate = || stats.latency.estimate(Moment::now().millis());
         advance(1000 * MS).await;
 
-        let first = enter(true);
+        let first = enter(Elsewhere::Nowhere);
         advance(5 * MS).await;
         first.finish(Outcome::Good);
         assert_eq!(estimate(), 5e6);
 
-        let (second, failing, compared) = (enter(true), enter(true), enter(false));
+        let [second, failing] = [(); 2].map(|()| enter(Elsewhere::Nowhere));
+        let compared = enter(Elsewhere::Untried);
         advance(50 * MS).await;
         second.finish(Outcome::Good);
         assert!(estimate() < 5e6);

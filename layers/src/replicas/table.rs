@@ -6,6 +6,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Member, State, Status,
+    member::Standing,
     options::Options,
     snapshot::{Link, Seat, Snapshot},
 };
@@ -141,10 +142,13 @@ impl<S: Clone> Table<S> {
                 chosen.retain(|entry| here(entry));
             }
         }
+        let standing = Standing::of(chosen.iter().map(|entry| &entry.member));
+        let seats = chosen.iter().map(|entry| Arc::new(entry.seat(standing)));
+        let seats: Box<[_]> = seats.collect();
         Snapshot {
             version,
-            members: chosen.iter().map(|entry| entry.member.clone()).collect(),
-            seats: chosen.iter().map(|entry| Arc::new(entry.seat())).collect(),
+            members: seats.iter().map(|seat| seat.member.clone()).collect(),
+            seats,
             refusal: self.refusal.clone().or_else(|| self.given_up()),
         }
     }
@@ -242,7 +246,7 @@ impl<S> Entry<S> {
 
 impl<S: Clone> Entry<S> {
     /// What calls have of it: its healthy connections, or all if none is.
-    fn seat(&self) -> Seat<S> {
+    fn seat(&self, standing: Standing) -> Seat<S> {
         let is_ill = self.sick().is_some();
         let links = self.links.iter();
         let links: Vec<_> = links
@@ -250,7 +254,7 @@ impl<S: Clone> Entry<S> {
             .cloned()
             .collect();
         Seat {
-            member: self.member.clone(),
+            member: self.member.with_standing(standing),
             links: links.into(),
         }
     }

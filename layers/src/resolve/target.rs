@@ -31,7 +31,8 @@ impl<T> Target<T> {
         &self.endpoint
     }
 
-    /// What share of the calls it should have, against the weights of the others.
+    /// What share of the calls it should have, against the weights of the others, from a picker that
+    /// [goes by it](crate::balance#weights-and-slow-start).
     pub fn weight(&self) -> u32 {
         self.attributes.weight
     }

@@ -30,8 +30,8 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
-        // A copy of the request as it was sent last, with the number of that attempt; nothing for a call that is
-        // not tried again.
+        // A copy of the request as it was sent last, with the highest number of an attempt so far; nothing for a call
+        // that is not tried again.
         replay: Option<R>,
         again: Arc<Again<S, P>>,
         // Of the attempts before, that of the one which got furthest.
@@ -82,9 +82,9 @@ where
         loop {
             let end = match this.state.as_mut().project() {
                 StateProjection::Called { attempt } => {
-                    let (polled, tried) = tried::watch(|| attempt.poll(cx));
+                    let (polled, seen) = tried::watch(|| attempt.poll(cx));
                     if let Some(replay) = this.replay {
-                        replay.cx_mut().add_tried(tried);
+                        replay.cx_mut().learn(seen);
                     }
                     match ready!(polled) {
                         Ok(response) => Ok(response),
@@ -117,6 +117,7 @@ where
                             let mut request = replay.expect("there is an attempt to come");
                             let number = request.cx().attempt().saturating_add(1);
                             request.cx_mut().set_attempt(number);
+                            tried::number(number);
                             *this.replay = request.replay();
                             let attempt = service.call(request);
                             this.state.set(State::Called { attempt });

@@ -117,7 +117,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The attempts of a call in all, the first included; 0 is as good as 1.
+    /// The attempts of a call in all, the first included; 0 is as good as 1. Those that a layer inside has made, such as
+    /// [hedges](crate::HedgeLayer), count too.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
@@ -146,7 +147,8 @@ impl RetryPolicy {
         self
     }
 
-    /// The methods that may run twice, in place of those named before.
+    /// The methods that may run twice, in place of those named before; calls that [say so](Context::set_idempotent) or
+    /// otherwise of themselves are as they say.
     #[must_use]
     pub fn idempotent<M: Into<Method>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.idempotent = Idempotent::new(methods);

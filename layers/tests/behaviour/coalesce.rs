@@ -11,7 +11,7 @@ use steeple_layers::{
     BoxError, CoalesceLayer, Error, Kind, TimeoutLayer,
     coalesce::{Coalesce, MAX_KEYS, MAX_SHARING},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
 use super::support::{Call, Script, Step, millis, reset, seconds};
@@ -89,6 +89,27 @@ async fn an_error_is_told_to_all_as_it_is() {
     let calls = (0..3).map(|_| client.clone().oneshot(Call::new("Get")));
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap_err().to_string(), "disk full");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_share_a_call_have_the_deadline_of_the_first() {
+    for (first, second) in [(1, 10), (10, 1)] {
+        let kept = TimeoutLayer::without_default().layer(Script::new([Step::Hang]));
+        let client = CoalesceLayer::new(|_: &Call| Some(())).layer(kept);
+        let start = Instant::now();
+        let calls = [first, second].map(|time| {
+            let call = Call::new("Get").within(seconds(time));
+            client.clone().oneshot(call)
+        });
+        for answer in join_all(calls).await {
+            assert!(answer.unwrap_err().is_timeout());
+        }
+        let took = start.elapsed();
+        assert!(
+            took >= seconds(first) && took < seconds(first) + millis(10),
+            "{took:?}"
+        );
     }
 }
 

@@ -140,6 +140,11 @@ async fn every_layer_keeps_the_contract() {
     assert_eq!(all.0, sources::layers_in("src"), "probed, and there are");
 }
 
+#[test]
+fn every_layer_has_a_row_in_the_table() {
+    assert_eq!(sources::rows_in("src/lib.rs"), sources::layers_in("src"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn whole_stacks_keep_the_contract_and_so_do_towers_limits() {
     let client = ServiceBuilder::new()

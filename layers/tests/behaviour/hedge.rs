@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use steeple_layers::{
-    Context, Error, Execution, HedgeLayer, Kind, RetryLayer, RetryPolicy, TimeoutLayer,
-    retry::Budget,
+    Context, Error, Execution, HedgeLayer, Kind, RateLimitLayer, RetryLayer, RetryPolicy,
+    TimeoutLayer, rate_limit::Rate, retry::Budget,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
@@ -59,6 +59,40 @@ async fn the_loser_is_cancelled_with_the_answer_and_not_when_the_future_is_dropp
     call.as_mut().await.unwrap();
     assert_eq!(script.played().cancelled, 1);
     drop(call);
+}
+
+/// Makes so many calls together, of which one may pass every second.
+async fn in_turn(hedge: HedgeLayer, script: &Script, calls: usize) {
+    let client = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(seconds(1000)))
+        .layer(RetryLayer::default())
+        .layer(RateLimitLayer::new(Rate::per_second(1)))
+        .layer(hedge)
+        .service(script.clone());
+    let calls = (0..calls).map(|_| tokio::spawn(client.clone().oneshot(get())));
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_for_its_turn_is_not_hedged_for_that() {
+    let script = Script::new((0..9).map(|_| Step::Late(millis(90))));
+    in_turn(layer(), &script, 3).await;
+    assert_eq!(script.attempts(), 3);
+
+    let slow = Script::new([Step::Answer, Step::Late(seconds(1))]);
+    in_turn(layer(), &slow, 2).await;
+    assert_eq!(slow.attempts(), 3, "it is still hedged for being slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_percentile_counts_what_is_below_and_not_the_wait_for_a_turn() {
+    let hedge = HedgeLayer::percentile(50.0, seconds(7));
+    let script = Script::new((0..100).map(|_| Step::Late(millis(5))));
+    in_turn(hedge.clone(), &script, 100).await;
+    let known = hedge.delay();
+    assert!(known >= millis(5) && known < millis(8), "{known:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +336,38 @@ async fn a_percentile_is_learned_from_calls_and_until_then_the_first_delay_holds
     let start = Instant::now();
     layer.layer(script).oneshot(get()).await.unwrap();
     about(start.elapsed(), known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_hedged_sooner_by_themselves_do_not_make_a_percentile_shorter() {
+    let hedge = HedgeLayer::percentile(50.0, seconds(7)).budget(Budget::new(0, 1000));
+    let script = Script::default();
+    let mut client = hedge.layer(script.clone());
+    for _ in 0..200 {
+        // Each hedge answers at once, and of others every second call.
+        script.plays([Step::Late(millis(500)), Step::Answer, Step::Answer]);
+        for _ in 0..2 {
+            let mut impatient = get();
+            impatient.cx.set_hedge_delay(millis(1));
+            client.call(impatient).await.unwrap();
+        }
+        script.plays([Step::Late(millis(500))]);
+        client.call(get()).await.unwrap();
+    }
+    let known = hedge.delay();
+    assert!(known >= millis(500) && known < millis(540), "{known:?}");
+    let patient = hedge.delay() + seconds(1);
+    for _ in 0..400 {
+        script.plays([Step::Late(millis(5))]);
+        let mut call = get();
+        call.cx.set_hedge_delay(patient);
+        client.call(call).await.unwrap();
+    }
+    assert!(
+        hedge.delay() < millis(10),
+        "later ones teach: {:?}",
+        hedge.delay()
+    );
 }
 
 #[tokio::test(start_paused = true)]

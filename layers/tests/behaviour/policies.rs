@@ -10,7 +10,7 @@ use steeple_layers::{
     retry::Policy,
 };
 use tokio::time::Instant;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::support::{Call, Script, Step, millis, reset, seconds};
 
@@ -103,6 +103,35 @@ fn attempts_that_are_said_of_a_method_hold_for_retries_until_the_deadline_too() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_method_that_may_not_run_twice_is_not_repeated_whatever_the_layers_know_of_it() {
+    let known = ["Add", "Get"];
+    let retry = RetryLayer::new(RetryPolicy::new().idempotent(known));
+    let hedge = HedgeLayer::after(millis(1)).idempotent(known);
+    let policies = layer([("Add", MethodPolicy::new().idempotent(false))]);
+    let once = |method| {
+        let mut call = Call::new(method);
+        call.cx.set_idempotent(false);
+        call
+    };
+    for (call, attempts) in [
+        (Call::new("Get"), 2),
+        (Call::new("Add"), 1),
+        (once("Get"), 1),
+    ] {
+        let script = Script::failing(1, reset);
+        let retrying = ServiceBuilder::new().layer(&policies).layer(&retry);
+        let _ends = retrying.service(script.clone()).oneshot(call.clone()).await;
+        assert_eq!(script.attempts(), attempts, "{call:?}");
+
+        let script = Script::new([Step::Late(seconds(1))]);
+        let hedging = ServiceBuilder::new().layer(&policies).layer(&hedge);
+        let service = hedging.service(script.clone());
+        service.oneshot(call.clone()).await.unwrap();
+        assert_eq!(script.attempts(), attempts, "{call:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hedge_layer_inside_waits_as_long_as_the_method_says() {
     let policies = layer([
         ("*", MethodPolicy::new().idempotent(true)),
@@ -128,6 +157,29 @@ async fn a_hedge_layer_inside_waits_as_long_as_the_method_says() {
         );
         let attempts = if method == "Never" { 1 } else { 2 };
         assert_eq!(script.attempts(), attempts, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempts_of_a_method_are_those_of_retries_and_hedges_together() {
+    for (most, numbers) in [
+        (1, &[0][..]),
+        (2, &[0, 1]),
+        (3, &[0, 1, 2]),
+        (4, &[0, 1, 2, 3]),
+    ] {
+        let policy = MethodPolicy::new().idempotent(true).attempts(most);
+        let script = Script::new((0..9).map(|_| Step::Hang));
+        let stack = ServiceBuilder::new()
+            .layer(layer([("*", policy)]))
+            .layer(RetryLayer::new(RetryPolicy::new().attempts(9)))
+            .layer(HedgeLayer::after(millis(100)))
+            .layer(TimeoutLayer::per_attempt(millis(150)))
+            .service(script.clone());
+        stack.oneshot(Call::new("Get")).await.unwrap_err();
+        let played = script.played();
+        let seen: Vec<_> = played.calls.iter().map(Context::attempt).collect();
+        assert_eq!(seen, numbers, "of {most}");
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use steeple_layers::{Error, Execution, Kind, RateLimitLayer, rate_limit::Rate};
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
 
 use super::support::{Call, Script, millis, seconds};
@@ -123,4 +123,40 @@ async fn who_was_refused_does_not_hold_what_it_was_ready_with() {
     service.ready().await.unwrap();
     service.call(Call::new("Get")).await.unwrap_err();
     limited.oneshot(Call::new("Get")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_calls_wait_leaves_places_to_wait_in_for_the_others() {
+    let by_method = |layer: RateLimitLayer| layer.by(|call: &Call| call.cx.method().clone());
+    let layer = RateLimitLayer::new(Rate::new(1, seconds(3600)));
+    for (layer, places) in [
+        (by_method(layer.clone()), RateLimitLayer::MAX_WAITING_OF_KEY),
+        (by_method(layer.clone()).max_waiting_of_key(3), 3),
+        (by_method(layer.clone().max_waiting_of_key(3)), 3),
+        (by_method(layer).max_waiting(2), 2),
+    ] {
+        let service = layer.layer(Script::default());
+        let call = |method| tokio::spawn(service.clone().oneshot(Call::new(method)));
+        let calls: Vec<_> = (0..2000).map(|_| call("greedy")).collect();
+        sleep(seconds(1)).await;
+        let wait = calls.iter().filter(|call| !call.is_finished()).count();
+        assert_eq!(wait, places);
+        if places > 2 {
+            let modest = [call("modest"), call("modest")];
+            sleep(seconds(1)).await;
+            assert_eq!(modest.map(|call| call.is_finished()), [true, false]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keys_all_that_may_wait_do() {
+    let layer = RateLimitLayer::new(Rate::new(1, seconds(3600)));
+    let service = layer.layer(Script::default());
+    let calls: Vec<_> = (0..2000)
+        .map(|_| tokio::spawn(service.clone().oneshot(Call::new("Get"))))
+        .collect();
+    sleep(seconds(1)).await;
+    let wait = calls.iter().filter(|call| !call.is_finished()).count();
+    assert_eq!(wait, RateLimitLayer::MAX_WAITING);
 }

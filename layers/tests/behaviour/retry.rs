@@ -368,3 +368,16 @@ async fn towers_own_retry_takes_a_policy_that_replays() {
         .service(script.clone());
     assert_eq!(client.oneshot(Call::new("Get")).await.unwrap(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn retries_around_retries_count_the_attempts_of_these() {
+    let script = Script::failing(100, unsent);
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::new(exact().attempts(5)))
+        .layer(RetryLayer::new(exact().attempts(3)))
+        .service(script.clone());
+    client.oneshot(Call::new("Get")).await.unwrap_err();
+    let played = script.played();
+    let numbers: Vec<_> = played.calls.iter().map(Context::attempt).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4]);
+}

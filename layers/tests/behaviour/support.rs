@@ -96,6 +96,11 @@ impl Script {
         Self::new((0..times).map(|_| Step::Fail(error())))
     }
 
+    /// Plays these steps after those that are left.
+    pub(crate) fn plays(&self, steps: impl IntoIterator<Item = Step>) {
+        self.played().steps.extend(steps);
+    }
+
     pub(crate) fn played(&self) -> MutexGuard<'_, Played> {
         self.0.lock().unwrap()
     }

@@ -19,5 +19,6 @@ mod reconnect;
 mod resolvers;
 mod resolving;
 mod retries;
+mod shares;
 mod tower_balance;
 mod zones;

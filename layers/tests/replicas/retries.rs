@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use proptest::{collection::vec, prelude::*};
@@ -15,8 +16,8 @@ use steeple_layers::{
         ConsistentHash, LeastOfTwo, LeastPending, PeakEwma, Pick, Random, RoundRobin,
         WeightedRoundRobin,
     },
-    replicas::{Ejection, Replicas},
-    resolve::Fixed,
+    replicas::{Builder, Ejection, Replicas},
+    resolve::{Fixed, Target},
     retry::Budget,
 };
 use tokio::task::JoinSet;
@@ -24,18 +25,22 @@ use tower::{Layer, Service, ServiceBuilder};
 
 use crate::support::{Behaviour, Call, Fake, Listed, MS, Net, settle, soon};
 
-/// So many replicas that fail every call, and are called all the same.
-async fn failing(net: &Net, count: usize) -> (Vec<&'static str>, Replicas<Fake>) {
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h"][..count].to_vec();
+/// Replicas of these weights that fail every call, and are called all the same.
+fn failing(net: &Net, weights: &[u32]) -> (Vec<&'static str>, Builder<Fixed<&'static str>, Net>) {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"][..weights.len()].to_vec();
     for name in &names {
         net.behave(name, Behaviour::Fail(Kind::Unavailable));
     }
-    let resolver = Fixed::new(names.clone()).unwrap();
-    let replicas = Replicas::builder(resolver, net.clone());
-    let replicas = replicas.ejection(Ejection::never()).start();
+    let targets = names.iter().zip(weights);
+    let targets = targets.map(|(name, weight)| Target::new(*name).with_weight(*weight));
+    let replicas = Replicas::builder(Fixed::new(targets).unwrap(), net.clone());
+    (names, replicas.ejection(Ejection::never()))
+}
+
+async fn started(replicas: Builder<Fixed<&'static str>, Net>) -> Replicas<Fake> {
+    let replicas = replicas.start();
     settle().await;
-    assert_eq!(replicas.replicas().len(), count);
-    (names, replicas)
+    replicas
 }
 
 fn idempotent() -> Call {
@@ -47,7 +52,8 @@ fn idempotent() -> Call {
 #[tokio::test(start_paused = true)]
 async fn where_every_call_fails_the_extra_load_is_the_budget_to_the_call() {
     let net = Net::default();
-    let (names, replicas) = failing(&net, 3).await;
+    let (names, replicas) = failing(&net, &[1; 3]);
+    let replicas = started(replicas).await;
     let policy = RetryPolicy::new().budget(Budget::new(20, 0));
     let mut client = ServiceBuilder::new()
         .layer(RetryLayer::new(policy))
@@ -137,9 +143,16 @@ async fn met(net: &Net, names: &[&'static str], call: impl Future) -> Vec<usize>
 }
 
 /// Two to eight replicas under changing loads: as many attempts as there are replicas, each at another.
-async fn each_replica_is_met_once(pick: Arc<dyn Pick>, count: usize, loads: &[Vec<usize>]) {
-    let net = Net::default();
-    let (names, replicas) = failing(&net, count).await;
+async fn each_replica_is_met_once(
+    pick: Arc<dyn Pick>,
+    weights: &[u32],
+    slow_start: Duration,
+    loads: &[Vec<usize>],
+) {
+    let (net, count) = (Net::default(), weights.len());
+    let (names, replicas) = failing(&net, weights);
+    let replicas = started(replicas.slow_start(slow_start)).await;
+    assert_eq!(replicas.replicas().len(), count);
     let attempts = u32::try_from(count).unwrap();
     let policy = RetryPolicy::new().attempts(attempts).budget(None);
     let balance = BalanceLayer::new(pick).layer(replicas.clone());
@@ -176,14 +189,16 @@ proptest! {
     #[test]
     fn the_attempts_of_a_call_meet_no_replica_twice_while_there_is_another(
         pick in 0..7_usize,
-        count in 2..=8_usize,
+        weights in prop_oneof![(2..=8_usize).prop_map(|count| vec![1_u32; count]), vec(1..5_u32, 2..=8)],
+        slow_start in prop_oneof![Just(0), Just(1), Just(1000)],
         loads in vec(vec(0..8_usize, 0..12), 1..8),
         seed in any::<u64>(),
     ) {
         fastrand::seed(seed);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(each_replica_is_met_once(picks()[pick].clone(), count, &loads));
+        let slow_start = Duration::from_secs(slow_start);
+        runtime.block_on(each_replica_is_met_once(picks()[pick].clone(), &weights, slow_start, &loads));
     }
 }
 
@@ -208,5 +223,39 @@ async fn an_attempt_that_timed_out_or_found_no_replica_at_first_counts_as_tried_
         let call = client.call(idempotent());
         listed.set(&["a", "b"]);
         assert_eq!(met(&net, &["a", "b"], call).await, [1, 1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_could_only_meet_a_replica_again_does_not_begin_and_is_not_paid_for() {
+    let near = |name| Target::new(name).with_zone("near");
+    let spare = |name| Target::new(name).with_priority(1);
+    for (targets, hedges) in [
+        (vec![Target::new("a")], 0),
+        (vec![near("a"), Target::new("far")], 0),
+        (vec![near("a"), near("b"), Target::new("far")], 1),
+        (vec![Target::new("a"), spare("b")], 0),
+        (["a", "b", "c"].map(Target::new).to_vec(), 2),
+    ] {
+        let net = Net::default();
+        let names = ["a", "b", "c", "far"];
+        for name in names {
+            net.behave(name, Behaviour::AnswerAfter(1000 * MS));
+        }
+        let replicas = Replicas::builder(Fixed::new(targets).unwrap(), net.clone());
+        let replicas = replicas.zone("near").start();
+        settle().await;
+        // Ten for the one call.
+        let budget = Budget::new(1000, 0);
+        let mut client = ServiceBuilder::new()
+            .layer(HedgeLayer::after(MS).hedges(8).budget(budget.clone()))
+            .layer(BalanceLayer::default())
+            .service(replicas);
+        let met = met(&net, &names, async { client.call(idempotent()).await }).await;
+        assert!(met.iter().all(|times| *times < 2), "{met:?}");
+        assert_eq!(met.iter().sum::<usize>(), 1 + hedges, "{met:?}");
+        drop(client);
+        let left = std::iter::repeat_with(|| budget.withdraw()).take_while(|paid| *paid);
+        assert_eq!(left.count(), 10 - hedges);
     }
 }

@@ -12,6 +12,18 @@ pub(crate) fn layers_in(directory: &str) -> BTreeSet<String> {
     names
 }
 
+/// The names of the layers that have a row in the tables of a module's documentation.
+pub(crate) fn rows_in(file: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let source = fs::read_to_string(path).unwrap();
+    let names = source.lines().filter_map(|line| {
+        let cell = line.strip_prefix("//! | ")?.split(" | ").next()?;
+        let name = cell.split('`').nth(1)?.rsplit("::").next()?;
+        name.ends_with("Layer").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
 fn collect(directory: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
