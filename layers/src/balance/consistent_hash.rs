@@ -45,13 +45,16 @@ impl Pick for ConsistentHash {
             return p2c::better_of_two(members, cx, Member::cost_at);
         };
         let now = p2c::now(cx);
-        let share = |member: &Member| member.share_at(now) as f32;
-        let pending: usize = members.iter().map(Member::pending).sum();
-        let shares: f32 = members.iter().map(share).sum();
-        let most = (pending as f32 + 1.0) / shares * self.load_bound;
+        let totals = members
+            .iter()
+            .map(|member| (member.pending(), member.share_at(now)));
+        let (pending, shares) = totals.fold((0.0, 0.0), |(pending, shares), (calls, share)| {
+            (pending + calls as f32, shares + share)
+        });
+        let most = (pending + 1.0) / shares * self.load_bound;
         let has_room = |member: &Member| {
             // With one call it is not overloaded, however small its share.
-            let room = (most * share(member)).ceil().max(1.0);
+            let room = (most * member.share_at(now)).ceil().max(1.0);
             member.pending() as f32 + 1.0 <= room
         };
         // Each earlier attempt went to one with room; those that were not seen to go anywhere went to the next.
@@ -101,5 +104,5 @@ fn score(member: &Member, key: u64, now: Moment) -> f32 {
     let word = mix(member.hash() ^ mix(key));
     // 24 bits are what an `f32` holds; from above 0 to below 1.
     let chance = ((word >> 40) as f32 + 0.5) / (1 << 24) as f32;
-    member.share_at(now) as f32 / -chance.ln()
+    member.share_at(now) / -chance.ln()
 }

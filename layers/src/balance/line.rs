@@ -64,10 +64,11 @@ impl<'a> Line<'a> {
         hit.unwrap_or_default()
     }
 
+    /// In thousandths: whole numbers, so that the members end where the line does.
     fn share(&self, member: &Member) -> u64 {
         match self.cx {
             Some(cx) if member.was_tried(cx) => 0,
-            _ => member.share_at(self.now),
+            _ => (member.share_at(self.now) * 1000.0) as u64,
         }
     }
 }

@@ -145,10 +145,7 @@ impl Member {
         let pending = self.pending() as f32;
         match self.is_even(now) {
             true => pending + 1.0,
-            false => {
-                let share = self.weight() as f32 * self.stats.warmth(now);
-                pending * self.standing.weight / share + 1.0
-            }
+            false => pending * self.standing.weight / self.share_at(now) + 1.0,
         }
     }
 
@@ -158,13 +155,14 @@ impl Member {
         !self.standing.has_weights && now >= self.standing.warm_from
     }
 
-    /// What share of the calls it should have: its weight by its warmth, in thousandths.
-    pub(crate) fn share_at(&self, now: Moment) -> u64 {
-        let thousandths = match now >= self.standing.warm_from {
-            true => 1000,
-            false => (self.stats.warmth(now) * 1000.0) as u64,
-        };
-        u64::from(self.weight()) * thousandths
+    /// What share of the calls it should have: its weight by its warmth.
+    #[inline]
+    pub(crate) fn share_at(&self, now: Moment) -> f32 {
+        let weight = self.weight() as f32;
+        match now >= self.standing.warm_from {
+            true => weight,
+            false => weight * self.stats.warmth(now),
+        }
     }
 
     pub(super) fn attributes(&self) -> &Attributes {
