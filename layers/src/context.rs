@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     Method, Priority,
     moment::Moment,
-    tried::{Seen, Tried},
+    tried::{self, Seen, Tried},
 };
 
 /// What travels with every request through a stack of layers.
@@ -184,6 +184,12 @@ impl Context {
         self
     }
 
+    /// Makes this the attempt after the one whose number it has, and tells that to those above.
+    pub(crate) fn begin_next_attempt(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        tried::number(self.attempt);
+    }
+
     /// The replicas that earlier attempts have come to.
     #[inline]
     pub(crate) fn tried(&self) -> Tried {
@@ -193,8 +199,8 @@ impl Context {
     /// Takes note of the attempts of this call that were seen below.
     #[inline]
     pub(crate) fn learn(&mut self, seen: Seen) {
-        self.tried = self.tried.with(seen.tried);
-        self.set_attempt(self.attempt().max(seen.attempt));
+        self.tried = self.tried.with(seen.tried());
+        self.attempt = self.attempt.max(seen.attempt());
     }
 
     /// Whether running the call twice is as good as running it once. False unless declared.

@@ -7,22 +7,15 @@
 //! A layer that polls its call in a task of its own keeps it to itself; then the [order](crate::balance::Permutation)
 //! of a call's attempts is all that leads them elsewhere.
 
-use std::cell::Cell;
+use std::{cell::Cell, fmt};
 
 /// A set of replicas, by their marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tried(u16);
 
-/// What is seen of the attempts of a call, from above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Where they came to.
-    pub(crate) tried: Tried,
-    /// The highest number of one that a layer below has made.
-    pub(crate) attempt: u32,
-    /// Whether there was no other replica left for one of them, so that another would meet the same again.
-    pub(crate) was_last: bool,
-}
+/// What is seen of the attempts of a call, from above: one word, as it is looked at whenever a call is polled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
 
 /// Gives marks to the replicas of a set.
 ///
@@ -42,19 +35,12 @@ thread_local! {
 /// Notes that a call has come to this replica, and whether there was no other left for it.
 #[inline]
 pub(crate) fn note(tried: Tried, was_last: bool) {
-    add(Seen {
-        tried,
-        was_last,
-        ..Seen::NOTHING
-    });
+    add(Seen::new(tried, was_last, 0));
 }
 
 /// Notes the number of an attempt that is made besides the one that came from above.
-pub(crate) fn number(attempt: u32) {
-    add(Seen {
-        attempt,
-        ..Seen::NOTHING
-    });
+pub(crate) fn number(attempt: u16) {
+    add(Seen::new(Tried::default(), false, attempt));
 }
 
 /// Polls, and tells what is noted of the call meanwhile.
@@ -64,26 +50,59 @@ pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Seen) {
     let polled = poll();
     let noted = NOTED.get();
     // Who watches from further above sees this too.
-    add(before);
+    NOTED.set(noted.with(before));
     (polled, noted)
 }
 
 #[inline]
 fn add(seen: Seen) {
-    let noted = NOTED.get();
-    NOTED.set(Seen {
-        tried: noted.tried.with(seen.tried),
-        attempt: noted.attempt.max(seen.attempt),
-        was_last: noted.was_last | seen.was_last,
-    });
+    NOTED.set(NOTED.get().with(seen));
 }
 
 impl Seen {
-    const NOTHING: Self = Self {
-        tried: Tried(0),
-        attempt: 0,
-        was_last: false,
-    };
+    const NOTHING: Self = Self(0);
+    const LAST: u64 = 1 << 16;
+    const ATTEMPT: u64 = 0xffff << 32;
+
+    #[inline]
+    fn new(tried: Tried, was_last: bool, attempt: u16) -> Self {
+        let last = if was_last { Self::LAST } else { 0 };
+        Self(u64::from(tried.0) | last | u64::from(attempt) << 32)
+    }
+
+    /// Where they came to.
+    #[inline]
+    pub(crate) fn tried(self) -> Tried {
+        Tried(self.0 as u16)
+    }
+
+    /// Whether there was no other replica left for one of them, so that another would meet the same again.
+    #[inline]
+    pub(crate) fn was_last(self) -> bool {
+        self.0 & Self::LAST != 0
+    }
+
+    /// The highest number of one that a layer below has made.
+    #[inline]
+    pub(crate) fn attempt(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    #[inline]
+    fn with(self, other: Self) -> Self {
+        let attempt = (self.0 & Self::ATTEMPT).max(other.0 & Self::ATTEMPT);
+        Self((self.0 | other.0) & !Self::ATTEMPT | attempt)
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen")
+            .field("tried", &self.tried())
+            .field("was_last", &self.was_last())
+            .field("attempt", &self.attempt())
+            .finish()
+    }
 }
 
 impl Tried {
@@ -150,11 +169,6 @@ mod tests {
     #[test]
     fn who_watches_sees_what_was_noted_below_and_nothing_from_before_or_beside() {
         let (one, two, three) = (Tried::one(1), Tried::one(2), Tried::one(3));
-        let seen = |tried, attempt, was_last| Seen {
-            tried,
-            attempt,
-            was_last,
-        };
         note(one, true);
         number(9);
         let (inner, outer) = watch(|| {
@@ -166,8 +180,8 @@ mod tests {
             });
             inner
         });
-        assert_eq!(inner, seen(three, 2, true));
-        assert_eq!(outer, seen(two.with(three), 3, true));
+        assert_eq!(inner, Seen::new(three, true, 2));
+        assert_eq!(outer, Seen::new(two.with(three), true, 3));
         assert_eq!(watch(|| {}).1, Seen::NOTHING);
     }
 }

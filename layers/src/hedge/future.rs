@@ -201,7 +201,7 @@ where
     /// Notes where the attempts are, so that the next goes elsewhere, and how many there were. Where it could not go
     /// elsewhere, there is no next one.
     fn learn(&mut self, seen: Seen) {
-        if seen.was_last {
+        if seen.was_last() {
             self.next = None;
         } else if let Some(next) = &mut self.next {
             next.replay.cx_mut().learn(seen);
@@ -270,7 +270,6 @@ where
             self.next = Next::new(replay, left, Instant::now(), &settings.delay);
         }
         let cx = request.cx();
-        tried::number(cx.attempt());
         tracing::debug!(target: "steeple::call", method = %cx.method(), attempt = cx.attempt(), "hedging");
         self.attempts.push(Box::pin(Attempt::Readying {
             service: self.again.spare.service(),
@@ -305,8 +304,7 @@ impl<R: Replay> Next<R> {
     /// The request of the hedge, and how many there can be after it.
     fn into_request(self) -> (R, u32) {
         let mut request = self.replay;
-        let number = request.cx().attempt().saturating_add(1);
-        request.cx_mut().set_attempt(number);
+        request.cx_mut().begin_next_attempt();
         (request, self.left - 1)
     }
 }

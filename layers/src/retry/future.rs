@@ -115,9 +115,7 @@ where
                         Ok(()) => {
                             let replay = this.replay.take();
                             let mut request = replay.expect("there is an attempt to come");
-                            let number = request.cx().attempt().saturating_add(1);
-                            request.cx_mut().set_attempt(number);
-                            tried::number(number);
+                            request.cx_mut().begin_next_attempt();
                             *this.replay = request.replay();
                             let attempt = service.call(request);
                             this.state.set(State::Called { attempt });
