@@ -6,6 +6,8 @@ mod support;
 mod auth;
 mod compression;
 mod contract;
+#[path = "../../layers/tests/support/lines.rs"]
+mod lines;
 #[path = "../../layers/tests/support/sources.rs"]
 mod sources;
 mod trace;

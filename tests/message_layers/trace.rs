@@ -13,9 +13,12 @@ use steeple::{
     wire::Role,
 };
 use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
+use tracing::Level;
 
-use crate::support::{call, dial};
+use crate::{
+    lines::listen,
+    support::{call, dial},
+};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: u128 = 0x4bf92f3577b34da6a3ce929d0e0e4736;
@@ -175,38 +178,9 @@ async fn every_attempt_is_a_span_inside_of_retries() {
     assert!(seen.len() == 3 && seen[0].1 != seen[1].1 && seen[1].1 != seen[2].1);
 }
 
-/// What a subscriber has written.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_handler_runs_in_a_span_of_tracing_with_its_ids() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_span_events(FmtSpan::NEW)
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (lines, _guard) = listen(Level::INFO);
     let mut service = TraceLayer::new().layer(service_fn(async |_: Request| {
         tokio::task::yield_now().await;
         tracing::info!("in the handler");
@@ -215,7 +189,7 @@ async fn a_handler_runs_in_a_span_of_tracing_with_its_ids() {
     let mut request = call("Get", "");
     *request.metadata_mut() = Metadata::from_iter([(TRACEPARENT, PARENT)]);
     service.call(request).await.unwrap();
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.take();
     let line = text
         .lines()
         .find(|line| line.contains("in the handler"))
@@ -228,5 +202,5 @@ async fn a_handler_runs_in_a_span_of_tracing_with_its_ids() {
     ] {
         assert!(line.contains(field), "{field} is not in {line}");
     }
-    assert!(text.contains("steeple::trace"));
+    assert!(text.contains("steeple::trace: new"), "{text}");
 }

@@ -4,7 +4,7 @@ use std::{
     future::pending,
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -18,8 +18,12 @@ use steeple::{
 };
 use tokio::{sync::mpsc, time::sleep};
 use tower::{Service, service_fn};
+use tracing::Level;
 
-use crate::support::{call, echo, settle, soon};
+use crate::{
+    lines::listen,
+    support::{call, echo, settle, soon},
+};
 
 /// A listener to which the streams, and the failures, of a test come.
 struct Script(mpsc::UnboundedReceiver<io::Result<(MemStream, Address)>>);
@@ -67,29 +71,9 @@ async fn answered(channel: &mut Channel) {
     soon(channel.call(call("echo", "x"))).await.unwrap();
 }
 
-/// Keeps what is logged.
-#[derive(Default)]
-struct Log(Mutex<Vec<u8>>);
-
-impl io::Write for &Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-// The only test here in which an accept fails: tracing remembers for whom the first of them was logged.
 #[tokio::test(start_paused = true)]
 async fn a_failed_accept_is_logged_and_counted_and_pauses_nothing_but_accepting() {
-    let log = Arc::new(Log::default());
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (lines, _guard) = listen(Level::INFO);
     let (clients, script) = script();
     let server = Server::new(script);
     let handle = server.handle();
@@ -109,7 +93,7 @@ async fn a_failed_accept_is_logged_and_counted_and_pauses_nothing_but_accepting(
     let stats = handle.stats();
     assert_eq!((stats.accepts, stats.accept_errors), (2, 1));
     soon(answer).await.unwrap();
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = lines.take();
     assert!(
         log.contains("ERROR steeple::server: an accept failed"),
         "{log}"

@@ -8,6 +8,8 @@ mod callers;
 mod ends;
 mod life;
 mod limits;
+#[path = "../../layers/tests/support/lines.rs"]
+mod lines;
 mod messages;
 mod rolling_drain;
 mod stack;

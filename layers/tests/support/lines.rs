@@ -2,13 +2,18 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use tracing::{
-    Level,
-    subscriber::{DefaultGuard, set_default},
+    Dispatch, Level,
+    subscriber::{DefaultGuard, NoSubscriber, set_default},
 };
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// While there is but one subscriber, `tracing` asks that of the thread that meets an event first whether anybody wants
+/// it. In a test beside this one that is nobody, for good. With a second one it asks all.
+static SECOND: OnceLock<Dispatch> = OnceLock::new();
 
 /// Where the lines go.
 #[derive(Clone, Default)]
@@ -30,13 +35,15 @@ impl Lines {
     }
 }
 
-/// Collects what is told at `level` or above while the guard lives.
+/// Collects what is told at `level` or above while the guard lives, and which spans begin.
 pub(crate) fn listen(level: Level) -> (Lines, DefaultGuard) {
+    SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
+        .with_span_events(FmtSpan::NEW)
         .without_time()
         .with_writer(move || writer.clone())
         .finish();
