@@ -47,15 +47,15 @@
 //! | TCP | 1 | – | – |
 //! | unix socket | 0 | – | process, user and group, as `tokio::net::unix::UCred` |
 //! | in memory | 0 | – | – |
-//! | TLS | 2 | 21 KiB | – |
+//! | TLS | 2 | 9 KiB | – |
 //! | mutual TLS | 2 | the same, and the certificate | its certificate, as `PeerCertificate` |
-//! | TCP compressed by zstd | 2 | 80 KiB after four seconds | – |
-//! | TCP compressed by DEFLATE | 2 | 166 KiB after half a second | – |
+//! | TCP compressed by zstd | 2 | 75 KiB after four seconds | – |
+//! | TCP compressed by DEFLATE | 2 | 130 KiB after half a second | – |
 //! | TLS compressed | 3 | both | as with TLS |
 //! | a stream, listener or wrapper of one's own | its own | its own | what its [`Wrap`] adds to [`Opened::extensions`] |
 //!
 //! The memory is the resident memory of a server, measured with 1000 connections that have had a call of 64 KiB; it includes
-//! what the allocator keeps for the next. A plain connection that is idle holds some 6 KiB itself. While there is traffic, a
+//! what the allocator keeps for the next. A plain connection that is idle holds some 7 KiB itself. While there is traffic, a
 //! compressed connection holds some 300 KiB; a keepalive ping is traffic too, and after it the connection rests as before.
 
 mod address;
