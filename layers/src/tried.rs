@@ -19,8 +19,8 @@ pub(crate) struct Seen(u64);
 
 /// Gives marks to the replicas of a set.
 ///
-/// There are 16, since a request is moved through every layer and has to be small. In a larger set several replicas share one: who has tried one of them passes over the others too, as
-/// long as there are more.
+/// There are 16, since a request is moved through every layer and has to be small. In a larger set several replicas
+/// share one: who has tried one of them passes over the others too, as long as there are more.
 pub(crate) struct Marks {
     /// How many have each.
     uses: [usize; MARKS],
