@@ -60,31 +60,39 @@ impl Service<Request<String>> for Host {
     }
 }
 
-impl Lifecycle for Host {
-    async fn handshaken(&self) -> Result<(), Error> {
-        Ok(())
-    }
+/// What is there for as long as its test.
+macro_rules! always_there {
+    ($service:ty) => {
+        impl Lifecycle for $service {
+            async fn handshaken(&self) -> Result<(), Error> {
+                Ok(())
+            }
 
-    async fn draining(&self) {
-        std::future::pending().await
-    }
+            async fn draining(&self) {
+                std::future::pending().await
+            }
 
-    async fn closed(&self) {
-        std::future::pending().await
-    }
+            async fn closed(&self) {
+                std::future::pending().await
+            }
 
-    async fn ping(&self) -> Result<Duration, Error> {
-        Ok(Duration::ZERO)
-    }
+            async fn ping(&self) -> Result<Duration, Error> {
+                Ok(Duration::ZERO)
+            }
 
-    async fn drain(&self) {}
+            async fn drain(&self) {}
 
-    fn close(&self) {}
+            fn close(&self) {}
 
-    fn pending(&self) -> usize {
-        0
-    }
+            fn pending(&self) -> usize {
+                0
+            }
+        }
+    };
 }
+
+always_there!(Host);
+always_there!(Site);
 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_several_http_hosts_is_timed_retried_balanced_and_logged() {
@@ -134,32 +142,6 @@ impl Service<Request<Body>> for Site {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let answer = self.0.call(request);
         Box::pin(async { answer.await.map_err(|never| match never {}) })
-    }
-}
-
-impl Lifecycle for Site {
-    async fn handshaken(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn draining(&self) {
-        std::future::pending().await
-    }
-
-    async fn closed(&self) {
-        std::future::pending().await
-    }
-
-    async fn ping(&self) -> Result<Duration, Error> {
-        Ok(Duration::ZERO)
-    }
-
-    async fn drain(&self) {}
-
-    fn close(&self) {}
-
-    fn pending(&self) -> usize {
-        0
     }
 }
 
