@@ -1,9 +1,9 @@
 //! Which replicas a call has come to, and by how many attempts, told to the layers that repeat it.
 //!
 //! Between a layer that repeats calls and the replicas there may be others, whose futures and errors are their own.
-//! So this takes no type along: a replica [notes](note) that a call of it was polled, a layer that repeats the call
-//! [numbers](number) the attempt that it makes, and who polls from above [watches](watch) what is noted meanwhile, on the
-//! same thread. What it saw goes into the context of the next attempt.
+//! So this takes no type along: a replica [notes](note) a call when it is first polled, a layer that repeats the call
+//! [numbers](number) the attempt that it makes, and who polls from above [watches](watch) at each poll what is noted
+//! meanwhile, on the same thread. What it saw goes into the context of the next attempt.
 //! A layer that polls its call in a task of its own keeps it to itself; then the [order](crate::balance::Permutation)
 //! of a call's attempts is all that leads them elsewhere.
 

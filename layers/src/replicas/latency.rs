@@ -41,10 +41,10 @@ impl Latency {
         unpack(self.word.load(Relaxed)).1 != now
     }
 
-    /// Adds a call that took `sample` and ended at `now`.
+    /// Adds a call that took `sample` nanoseconds and ended at `now`.
     #[inline]
-    pub(super) fn add(&self, sample: Duration, now: u32) {
-        let sample = sample.as_nanos() as f32;
+    pub(super) fn add(&self, sample: u64, now: u32) {
+        let sample = sample as f32;
         self.update(|average, at| {
             if sample >= average {
                 return Some((sample, now));
@@ -55,9 +55,9 @@ impl Latency {
         });
     }
 
-    /// Adds what is known of a call that was given up: it would have taken longer than `sample`.
-    pub(super) fn add_at_least(&self, sample: Duration, now: u32) {
-        let sample = sample.as_nanos() as f32;
+    /// Adds what is known of a call that was given up: it would have taken longer than `sample` nanoseconds.
+    pub(super) fn add_at_least(&self, sample: u64, now: u32) {
+        let sample = sample as f32;
         self.update(|average, at| {
             let faded = average * self.fade(at, now);
             (sample > faded).then_some((sample, now))
@@ -97,11 +97,13 @@ fn unpack(word: u64) -> (f32, u32) {
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    /// In nanoseconds.
+    const MS: u64 = 1_000_000;
+    const MEMORY: Duration = Duration::from_secs(10);
 
     #[test]
     fn a_slow_call_counts_at_once_and_is_forgotten_over_time() {
-        let latency = Latency::new(10_000 * MS);
+        let latency = Latency::new(MEMORY);
         latency.add(MS, 0);
         latency.add(100 * MS, 1);
         assert_eq!(latency.estimate(1), 1e8);
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn fast_calls_pull_an_average_down_by_the_time_they_stand_for() {
-        let latency = Latency::new(10_000 * MS);
+        let latency = Latency::new(MEMORY);
         latency.add(100 * MS, 0);
         for now in 1..=10_000 {
             latency.add(MS, now);
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_call_that_was_given_up_can_only_raise_the_average() {
-        let latency = Latency::new(10_000 * MS);
+        let latency = Latency::new(MEMORY);
         latency.add(10 * MS, 0);
         latency.add_at_least(MS, 1);
         assert_eq!(latency.estimate(0), 1e7);
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_seems_to_run_back_changes_nothing() {
-        let latency = Latency::new(10_000 * MS);
+        let latency = Latency::new(MEMORY);
         latency.add(10 * MS, 1_000);
         assert_eq!(latency.estimate(500), 1e7);
     }

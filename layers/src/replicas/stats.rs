@@ -48,7 +48,8 @@ pub(super) struct Stats {
     /// Whether somebody wants to know when the last call ended.
     notes_use: bool,
     failure_limit: u32,
-    failure_penalty: Duration,
+    /// In nanoseconds.
+    failure_penalty: u64,
     slow_start: Duration,
 }
 
@@ -101,7 +102,7 @@ impl Stats {
             used: AtomicI64::new(now),
             notes_use: options.idle_timeout.is_some(),
             failure_limit: options.ejection.failures,
-            failure_penalty: options.failure_penalty,
+            failure_penalty: nanos(options.failure_penalty),
             slow_start: options.slow_start,
         }
     }
@@ -182,7 +183,7 @@ impl Stats {
         let now = Moment::now();
         self.live_since.store(now.word(), Relaxed);
         // The first estimate: a replica without one would look fastest, and be flooded.
-        self.latency.add_at_least(took, now.millis());
+        self.latency.add_at_least(nanos(took), now.millis());
         self.forgive();
     }
 
@@ -217,12 +218,13 @@ impl Stats {
 }
 
 impl Ticket {
-    /// Tells those above where the call is, whenever it is polled.
+    /// Tells those above where the call is, when it is polled first: they keep it.
     #[inline]
     pub(super) fn tell(&mut self) {
-        tried::note(self.stats.mark, self.is_last);
         if !self.is_told {
-            self.is_told = called::tell(&self.stats.address);
+            self.is_told = true;
+            tried::note(self.stats.mark, self.is_last);
+            called::tell(&self.stats.address);
         }
     }
 
@@ -261,11 +263,13 @@ impl Ticket {
         self.finished = true;
     }
 
-    /// How long the call takes by now, and when that is.
-    fn took(&self) -> (Duration, u32) {
+    /// How many nanoseconds the call takes by now, and when that is.
+    fn took(&self) -> (u64, u32) {
         let now = Moment::now();
-        self.stats.used.store(now.word(), Relaxed);
-        (now.since(self.started), now.millis())
+        if self.stats.notes_use {
+            self.stats.used.store(now.word(), Relaxed);
+        }
+        (now.nanos_since(self.started), now.millis())
     }
 }
 
@@ -283,6 +287,11 @@ impl Drop for Ticket {
         }
         self.stats.gate.leave();
     }
+}
+
+/// More than 500 years are that many.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
