@@ -256,3 +256,14 @@ impl fmt::Debug for DefaultStack {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A future is moved until it is first polled, and compilers copy so much without a loop.
+    #[test]
+    fn a_call_is_four_cache_lines_until_something_rare_happens() {
+        assert!(size_of::<DefaultFuture>() <= 256);
+    }
+}

@@ -9,12 +9,11 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 
 use super::{Describe, levels::Levels};
-use crate::{AsError, Carry, Error, Kind, Method, called};
+use crate::{AsError, Carry, Error, Kind, Method, called, moment::Moment};
 
 pin_project! {
     /// The answer of a [`Log`](super::Log).
@@ -26,8 +25,8 @@ pin_project! {
     {
         #[pin]
         inner: S::Future,
-        // Taken when it is told; nothing if nobody would hear.
-        entry: Option<Entry<D, D::Peer>>,
+        // Taken when it is told; nothing if nobody would hear. Boxed: futures are moved through every layer above.
+        entry: Option<Box<Entry<D, D::Peer>>>,
     }
 
     impl<S, R, D> PinnedDrop for LogFuture<S, R, D>
@@ -49,7 +48,7 @@ pub(super) struct Entry<D, P> {
     describe: D,
     method: Method,
     attempt: u32,
-    began: Instant,
+    began: Moment,
     peer: Option<P>,
     /// The replica that the call came to last, as far as it was polled.
     replica: Option<Arc<str>>,
@@ -61,7 +60,7 @@ where
     S: Service<R>,
     D: Describe<R, S::Response>,
 {
-    pub(super) fn new(inner: S::Future, entry: Option<Entry<D, D::Peer>>) -> Self {
+    pub(super) fn new(inner: S::Future, entry: Option<Box<Entry<D, D::Peer>>>) -> Self {
         Self { inner, entry }
     }
 }
@@ -105,8 +104,8 @@ impl<D, P: fmt::Display> Entry<D, P> {
         let request_bytes = describe.request_bytes(request);
         let cx = request.cx_mut();
         let began = match cx.attempt() {
-            0 => cx.start(),
-            _ => Instant::now(),
+            0 => cx.start_moment(),
+            _ => Moment::now(),
         };
         Self {
             levels,
@@ -120,14 +119,14 @@ impl<D, P: fmt::Display> Entry<D, P> {
         }
     }
 
-    fn tell_success(self, response_bytes: impl FnOnce(&D) -> Option<usize>) {
-        if let Some(level) = self.levels.success() {
+    fn tell_success(&self, response_bytes: impl FnOnce(&D) -> Option<usize>) {
+        if let Some(level) = self.levels.success().filter(is_wanted) {
             self.tell(level, &"ok", response_bytes(&self.describe), None);
         }
     }
 
     /// An error in which no [`Error`] is found counts as a defect.
-    fn tell_failure(self, error: &impl AsError) {
+    fn tell_failure(&self, error: &impl AsError) {
         let error = error.as_error();
         let kind = error.map_or(Kind::Internal, Error::kind);
         if let Some(level) = self.levels.failure(kind) {
@@ -135,7 +134,7 @@ impl<D, P: fmt::Display> Entry<D, P> {
         }
     }
 
-    fn tell_dropped(self) {
+    fn tell_dropped(&self) {
         if let Some(level) = self.levels.failure(Kind::Cancelled) {
             self.tell(level, &"dropped", None, None);
         }
@@ -160,7 +159,7 @@ impl<D, P: fmt::Display> Entry<D, P> {
                     attempt = self.attempt,
                     peer = peer.map(display),
                     outcome = %outcome,
-                    elapsed = ?self.began.elapsed(),
+                    elapsed = ?Moment::now().since(self.began),
                     request_bytes = self.request_bytes,
                     response_bytes,
                     execution = error.map(|error| debug(error.execution())),
@@ -176,6 +175,11 @@ impl<D, P: fmt::Display> Entry<D, P> {
             Level::TRACE => at!(TRACE),
         }
     }
+}
+
+/// What nobody would hear, as most often a success, costs no more than this look.
+fn is_wanted(level: &Level) -> bool {
+    *level <= LevelFilter::current()
 }
 
 impl<S, R, D> fmt::Debug for LogFuture<S, R, D>

@@ -147,8 +147,13 @@ where
     #[inline]
     fn call(&mut self, mut request: R) -> Self::Future {
         let wanted = self.levels.are_wanted();
-        let entry =
-            wanted.then(|| Entry::new::<_, S::Response>(&mut request, self.levels, &self.describe));
+        let entry = wanted.then(|| {
+            Box::new(Entry::new::<_, S::Response>(
+                &mut request,
+                self.levels,
+                &self.describe,
+            ))
+        });
         LogFuture::new(self.inner.call(request), entry)
     }
 }

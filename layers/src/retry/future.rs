@@ -49,8 +49,8 @@ pin_project! {
         },
         /// The time before the next attempt passes.
         Waiting { timer: Timer, until: Instant },
-        /// The service is made ready for the next attempt.
-        Readying { service: S },
+        /// The service is made ready for the next attempt. Boxed: it is rare, and a service may be large.
+        Readying { service: Box<S> },
         /// The result was taken.
         Done,
     }
@@ -156,7 +156,7 @@ impl<S: Clone, P: Policy> Again<S, P> {
 
     fn now<F>(&self) -> State<S, F> {
         State::Readying {
-            service: self.spare.service(),
+            service: Box::new(self.spare.service()),
         }
     }
 }
