@@ -62,13 +62,13 @@ pub trait FromRequest<S>: Sized {
 /// The arguments of a handler. The parameter `V` says what the last one is.
 pub trait Arguments<V, S>: Sized {
     #[doc(hidden)]
-    fn extract(request: Request, state: &S) -> Result<Self, Error>;
+    fn extract(request: &mut Request, state: &S) -> Result<Self, Error>;
 }
 
 /// The last argument: `V` says by which of the three traits, and so keeps them from overlapping.
 pub trait Last<V, S>: Sized {
     #[doc(hidden)]
-    fn last(request: Request, state: &S) -> Result<Self, Error>;
+    fn last(request: &mut Request, state: &S) -> Result<Self, Error>;
 }
 
 /// There is no argument.
@@ -88,19 +88,20 @@ pub enum ViaRequest {}
 pub enum ViaValue {}
 
 impl<T: FromRequestParts<S>, S> Last<ViaParts, S> for T {
-    fn last(request: Request, state: &S) -> Result<Self, Error> {
-        T::from_request_parts(&request, state)
+    fn last(request: &mut Request, state: &S) -> Result<Self, Error> {
+        T::from_request_parts(request, state)
     }
 }
 
 impl<T: FromRequest<S>, S> Last<ViaRequest, S> for T {
-    fn last(request: Request, state: &S) -> Result<Self, Error> {
-        T::from_request(request, state)
+    fn last(request: &mut Request, state: &S) -> Result<Self, Error> {
+        let taken = mem::replace(request, Request::new("", Body::empty()));
+        T::from_request(taken, state)
     }
 }
 
 impl<T: DeserializeOwned + 'static, S> Last<ViaValue, S> for T {
-    fn last(mut request: Request, _: &S) -> Result<Self, Error> {
+    fn last(request: &mut Request, _: &S) -> Result<Self, Error> {
         coding::decode(mem::take(request.body_mut())).map_err(|error| {
             let (name, method) = (short_name::<T>(), request.method());
             // Causes mostly do not travel, and the caller is who can do something about these.
@@ -130,9 +131,9 @@ macro_rules! arguments {
             $($T: FromRequestParts<S>,)*
             $L: Last<V, S>,
         {
-            fn extract(request: Request, state: &S) -> Result<Self, Error> {
+            fn extract(request: &mut Request, state: &S) -> Result<Self, Error> {
                 Ok((
-                    $($T::from_request_parts(&request, state).map_err(refused)?,)*
+                    $($T::from_request_parts(request, state).map_err(refused)?,)*
                     $L::last(request, state).map_err(refused)?,
                 ))
             }

@@ -14,10 +14,9 @@ use tokio::{
     runtime::Handle,
     task::{JoinHandle, spawn_blocking},
 };
-use tower::util::Oneshot;
 
 use super::{
-    route::{Answering, AnyService, Leaf, MAX_BLOCKING, Run, Started, Target},
+    route::{Answering, Leaf, MAX_BLOCKING, Run, Started, Target},
     turns::Turn,
 };
 use crate::{Error, Execution, Kind, Request, Response};
@@ -35,12 +34,10 @@ pub struct RouteFuture {
 enum State {
     /// The arguments have not been looked at.
     New(Call),
-    /// The future of an `async` handler.
+    /// The future of an `async` handler, or of a service.
     Running(Answering),
     /// A handler on a thread that may block.
     Blocking(Blocking),
-    /// A service that was given to the router, or a layer.
-    Service(Oneshot<AnyService, Request>),
     /// There is an answer, until it is taken.
     Ended(Option<Result<Response, Error>>),
 }
@@ -74,7 +71,7 @@ impl RouteFuture {
             },
             Target::Service(service) => Self {
                 turn: None,
-                state: State::Service(Oneshot::new(service.clone(), request)),
+                state: State::Running(service.answer(request)),
             },
         }
     }
@@ -88,42 +85,35 @@ impl RouteFuture {
 
     /// Begins when it may, and polls for the first time.
     fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
-        if let State::New(call) = &mut self.state {
-            if let Some(turn) = &self.turn {
-                ready!(turn.poll(cx));
-            }
-            ready!(call.poll_moved(cx));
-        }
-        let State::New(call) = mem::replace(&mut self.state, State::Ended(None)) else {
+        let State::New(call) = &mut self.state else {
             unreachable!("only a new call is polled as one")
         };
-        let leaf = &call.leaf;
-        match leaf.conduct.run {
-            Run::InPlace => leaf.pace.watch(|| {
-                self.state = leaf.endpoint.start(call.request).into();
-                self.poll_state(cx)
-            }),
-            Run::Spawned => {
-                self.state = leaf.endpoint.start(call.request).into();
-                self.poll_state(cx)
-            }
-            Run::Blocking => {
-                self.state = call.block(self.turn.take());
-                self.poll_state(cx)
-            }
+        if let Some(turn) = &self.turn {
+            ready!(turn.poll(cx));
         }
+        ready!(call.poll_moved(cx));
+        if let Run::Blocking = call.leaf.conduct.run {
+            return self.block(cx);
+        }
+        let begun = call.leaf.pace.begin();
+        // Where the request is, for each way that it goes is a copy of it.
+        let (poll, handler) = match call.leaf.endpoint.start(&mut call.request) {
+            Started::Done(result) => (Poll::Ready(result), None),
+            Started::Later(mut handler) => (handler.as_mut().poll(cx), Some(handler)),
+        };
+        call.leaf.pace.end(begun);
+        if let (Poll::Pending, Some(handler)) = (&poll, handler) {
+            self.state = State::Running(handler);
+        }
+        poll
     }
 
-    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
-        match &mut self.state {
-            State::New(_) => self.poll_new(cx),
-            State::Running(handler) => handler.as_mut().poll(cx),
-            State::Blocking(handler) => handler.poll(cx),
-            State::Service(service) => Pin::new(service).poll(cx),
-            State::Ended(result) => {
-                Poll::Ready(result.take().expect("not polled after it was ready"))
-            }
+    /// Gives the handler a thread that may block.
+    fn block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        if let State::New(call) = mem::replace(&mut self.state, State::Ended(None)) {
+            self.state = call.block(self.turn.take());
         }
+        Pin::new(self).poll(cx)
     }
 }
 
@@ -131,7 +121,14 @@ impl Future for RouteFuture {
     type Output = Result<Response, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.poll_state(cx));
+        let result = ready!(match &mut self.state {
+            State::New(_) => self.poll_new(cx),
+            State::Running(handler) => handler.as_mut().poll(cx),
+            State::Blocking(handler) => handler.poll(cx),
+            State::Ended(result) => {
+                Poll::Ready(result.take().expect("not polled after it was ready"))
+            }
+        });
         self.state = State::Ended(None);
         self.turn = None;
         Poll::Ready(result)
@@ -165,11 +162,11 @@ impl Call {
         let called = call.clone();
         let handler = spawn_blocking(move || {
             let _place = place;
-            let Some((call, _turn)) = take(&called) else {
+            let Some((mut call, _turn)) = take(&called) else {
                 // Nobody is there to be told.
                 return Ok(Response::default());
             };
-            match call.leaf.endpoint.start(call.request) {
+            match call.leaf.endpoint.start(&mut call.request) {
                 Started::Done(result) => result,
                 Started::Later(handler) => Handle::current().block_on(handler),
             }
@@ -203,15 +200,6 @@ impl Drop for Blocking {
     }
 }
 
-impl From<Started> for State {
-    fn from(started: Started) -> Self {
-        match started {
-            Started::Done(result) => Self::Ended(Some(result)),
-            Started::Later(handler) => Self::Running(handler),
-        }
-    }
-}
-
 impl fmt::Debug for RouteFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouteFuture")
@@ -221,7 +209,6 @@ impl fmt::Debug for RouteFuture {
                     State::New(_) => "new",
                     State::Running(_) => "running",
                     State::Blocking(_) => "blocking",
-                    State::Service(_) => "service",
                     State::Ended(_) => "ended",
                 },
             )

@@ -55,7 +55,7 @@ pub trait Handler<M, S>: Sized {
 /// A function that fits: of which kind, says `M`.
 pub trait Function<M, S>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn start(&self, request: Request, state: &S) -> Started;
+    fn start(&self, request: &mut Request, state: &S) -> Started;
 }
 
 /// The handler is a plain function of arguments `A`.
@@ -96,8 +96,8 @@ where
     F: Fn() -> R + Send + Sync + 'static,
     R: IntoResponse,
 {
-    fn start(&self, request: Request, _: &S) -> Started {
-        let encoder = Encoder::of(&request);
+    fn start(&self, request: &mut Request, _: &S) -> Started {
+        let encoder = Encoder::of(request);
         Started::Done(answer(self(), encoder))
     }
 }
@@ -107,8 +107,8 @@ where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output: IntoResponse> + Send + 'static,
 {
-    fn start(&self, request: Request, _: &S) -> Started {
-        let encoder = Encoder::of(&request);
+    fn start(&self, request: &mut Request, _: &S) -> Started {
+        let encoder = Encoder::of(request);
         Started::Later(wait(self(), encoder))
     }
 }
@@ -122,8 +122,8 @@ macro_rules! functions {
             R: IntoResponse,
             ($($T,)* $L,): Arguments<V, S>,
         {
-            fn start(&self, request: Request, state: &S) -> Started {
-                let encoder = Encoder::of(&request);
+            fn start(&self, request: &mut Request, state: &S) -> Started {
+                let encoder = Encoder::of(request);
                 Started::Done(match Arguments::extract(request, state) {
                     Ok(($($T,)* $L,)) => answer(self($($T,)* $L), encoder),
                     Err(error) => Err(error),
@@ -138,8 +138,8 @@ macro_rules! functions {
             Fut: Future<Output: IntoResponse> + Send + 'static,
             ($($T,)* $L,): Arguments<V, S>,
         {
-            fn start(&self, request: Request, state: &S) -> Started {
-                let encoder = Encoder::of(&request);
+            fn start(&self, request: &mut Request, state: &S) -> Started {
+                let encoder = Encoder::of(request);
                 match Arguments::extract(request, state) {
                     Ok(($($T,)* $L,)) => Started::Later(wait(self($($T,)* $L), encoder)),
                     Err(error) => Started::Done(Err(error)),

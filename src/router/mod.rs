@@ -146,7 +146,7 @@
 //!   first. It sees calls of unknown methods too.
 //! * `router.layer(A).layer(B)` and `handler.layer(A).layer(B)`: `B`, which is added **last**, is the outermost.
 //!
-//! A layer around a router is cheapest. One around routes costs a clone of its service and two allocations for each
+//! A layer around a router is cheapest. One around routes costs a clone of its service and an allocation for each
 //! call; without one a call costs one allocation if its handler is `async` and none if it is plain.
 
 /// Calls a macro for each number of arguments from one to eight: those before the last, and the last.

@@ -54,9 +54,10 @@ impl Hasher for NameHasher {
         for word in words {
             self.mix(u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.mix(u64::from_le_bytes(last) ^ bytes.len() as u64);
+        let last = rest
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte));
+        self.mix(last ^ bytes.len() as u64);
     }
 
     /// What `str` ends with, so that parts of one key stay apart. A name is a key of one part.

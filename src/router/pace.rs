@@ -50,16 +50,17 @@ impl Pace {
         (1..UNSEEN).contains(&self.fast_needed.load(Ordering::Relaxed))
     }
 
-    /// Runs a first poll, and times it if it is its turn.
-    pub(super) fn watch<R>(&self, poll: impl FnOnce() -> R) -> R {
+    /// A first poll begins. The time, if this one is to be timed.
+    pub(super) fn begin(&self) -> Option<Instant> {
         let in_place = self.fast_needed.load(Ordering::Relaxed) == 0;
-        if in_place && !is_sampled() {
-            return poll();
+        (!in_place || is_sampled()).then(Instant::now)
+    }
+
+    /// A first poll ends that began at this time.
+    pub(super) fn end(&self, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.took(begun.elapsed());
         }
-        let begun = Instant::now();
-        let result = poll();
-        self.took(begun.elapsed());
-        result
     }
 
     fn took(&self, time: Duration) {

@@ -11,7 +11,7 @@ use std::{
 
 use steeple_layers::explain::name_of;
 use tokio::sync::Semaphore;
-use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -42,10 +42,8 @@ pub struct RouteService(Target);
 #[derive(Clone)]
 pub(super) enum Target {
     Handler(Arc<Leaf>),
-    Service(AnyService),
+    Service(Arc<dyn AnyService>),
 }
-
-pub(super) type AnyService = BoxCloneSyncService<Request, Response, Error>;
 
 /// A layer for any route.
 #[derive(Clone)]
@@ -91,8 +89,14 @@ pub(super) struct Leaf<E: ?Sized = dyn Endpoint> {
 
 /// A handler that knows its state.
 pub(super) trait Endpoint: Send + Sync {
-    /// Finds the arguments and calls the function.
-    fn start(&self, request: Request) -> Started;
+    /// Finds the arguments and calls the function. What is left of the request is of no use.
+    fn start(&self, request: &mut Request) -> Started;
+}
+
+/// A service that was given to the router, or what a layer made.
+pub(super) trait AnyService: Send + Sync {
+    /// Lets a clone answer, when it is ready.
+    fn answer(&self, request: Request) -> Answering;
 }
 
 /// What a function that was called has come to.
@@ -204,8 +208,7 @@ impl RouteService {
     where
         T: RpcService + Clone + Send + Sync + 'static,
     {
-        let service = service.map_err(Into::into);
-        Self(Target::Service(BoxCloneSyncService::new(service)))
+        Self(Target::Service(Arc::new(service)))
     }
 
     pub(super) fn start(&self, request: Request) -> RouteFuture {
@@ -249,8 +252,17 @@ where
     F: Function<M, S>,
     S: Send + Sync,
 {
-    fn start(&self, request: Request) -> Started {
+    fn start(&self, request: &mut Request) -> Started {
         self.function.start(request, &self.state)
+    }
+}
+
+impl<T> AnyService for T
+where
+    T: RpcService + Clone + Send + Sync + 'static,
+{
+    fn answer(&self, request: Request) -> Answering {
+        Box::pin(self.clone().map_err(Into::into).oneshot(request))
     }
 }
 

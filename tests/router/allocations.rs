@@ -26,7 +26,7 @@ fn allocations(router: &Router, request: &Request) -> f64 {
 
 // On a clock that stands still, or a first call that is slow would be moved off.
 #[tokio::test(start_paused = true)]
-async fn a_plain_handler_costs_no_allocation_an_async_one_costs_one_and_a_layer_costs_two() {
+async fn a_plain_handler_costs_no_allocation_an_async_one_and_a_layer_cost_one_each() {
     let router = Router::new()
         .route("Plain", |bytes: Bytes| bytes)
         .route("Layered", (|bytes: Bytes| bytes).layer(Identity::new()))
@@ -36,7 +36,7 @@ async fn a_plain_handler_costs_no_allocation_an_async_one_costs_one_and_a_layer_
         (raw("Plain", "hello"), 0.0),
         (raw("Async", "hello"), 1.0),
         (request("Sum", (1, 2)), 0.0),
-        (raw("Layered", "hello"), 2.0),
+        (raw("Layered", "hello"), 1.0),
     ] {
         let counted = allocations(&router, &request);
         assert!(
