@@ -207,7 +207,9 @@ where
     }
 
     /// Takes a request: runs it as far as it goes now, lets it wait, or answers that it did not start.
-    #[inline]
+    ///
+    /// Inlined, as what it calls is: each function on the way would copy the request.
+    #[inline(always)]
     pub(super) fn request(
         &mut self,
         id: Id,
@@ -315,7 +317,6 @@ where
         self.earliest = deadlines.min().unwrap_or(Tick::NEVER);
     }
 
-    /// Inlined, as [`start`](Self::start) is: each function on the way would copy the request.
     #[inline(always)]
     fn arrive(
         &mut self,

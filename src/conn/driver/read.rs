@@ -137,6 +137,7 @@ where
         Poll::Ready(Ok((bytes, frame)))
     }
 
+    #[inline(always)]
     fn request(
         &mut self,
         id: Id,
