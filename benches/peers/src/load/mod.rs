@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::time::sleep;
 
 use crate::Error;
@@ -129,5 +130,6 @@ async fn connect<P: Peer>(
 
 /// A caller that fails ends the process: a run in which some callers are gone is no measurement.
 fn spawn(calls: impl Future<Output = Result<(), Error>> + Send + 'static) {
-    tokio::spawn(async { or_exit(calls.await) });
+    // Not an `async` block, which would hold them twice.
+    tokio::spawn(calls.map(or_exit));
 }
