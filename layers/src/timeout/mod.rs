@@ -163,17 +163,15 @@ where
     fn call(&mut self, mut request: R) -> TimeoutFuture<S::Future> {
         let cx = request.cx_mut();
         let now = self.limits.apply(cx);
-        match cx.deadline_moment() {
-            Moment::NONE => TimeoutFuture::new(self.inner.call(request), Moment::NONE, now),
-            deadline if deadline <= now => TimeoutFuture::late(),
-            deadline => {
-                let guarded = match self.limits.kept_below {
-                    true => Moment::NONE,
-                    false => deadline,
-                };
-                TimeoutFuture::new(self.inner.call(request), guarded, now)
-            }
+        let deadline = cx.deadline_moment();
+        if deadline != Moment::NONE && deadline <= now {
+            return TimeoutFuture::late();
         }
+        let guarded = match self.limits.kept_below {
+            true => Moment::NONE,
+            false => deadline,
+        };
+        TimeoutFuture::new(self.inner.call(request), guarded, now)
     }
 }
 
