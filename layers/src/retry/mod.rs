@@ -93,9 +93,12 @@ pub struct Retry<S, P = RetryPolicy> {
 ///
 /// Every clone of [`Retry`] has its own. It makes a clone one allocation dearer, and keeps the calls of
 /// different tasks off each other's cache lines.
+///
+/// In this order: the count of references and what a policy counts are written by every call, and lie together.
+#[repr(C)]
 struct Again<S, P> {
-    spare: Spare<S>,
     policy: P,
+    spare: Spare<S>,
 }
 
 impl<S: Clone, P> Retry<S, P> {
