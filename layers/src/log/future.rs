@@ -75,14 +75,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.entry {
-            None => this.inner.poll(cx),
-            Some(entry) => {
-                let (polled, replica) = called::listen(|| this.inner.poll(cx));
-                entry.replica = replica.or(entry.replica.take());
-                polled
-            }
+        let Some(entry) = this.entry else {
+            return this.inner.poll(cx);
         };
+        let (polled, replica) = called::listen(|| this.inner.poll(cx));
+        entry.replica = replica.or(entry.replica.take());
         let result = ready!(polled);
         if let Some(entry) = this.entry.take() {
             match &result {

@@ -86,9 +86,9 @@ where
                     if let Some(replay) = this.replay {
                         replay.cx_mut().learn(seen);
                     }
-                    match ready!(polled) {
-                        Ok(response) => Ok(response),
-                        Err(error) => {
+                    match polled {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(error)) => {
                             let wait = this
                                 .replay
                                 .as_ref()
@@ -99,8 +99,9 @@ where
                                 this.state.set(this.again.after(wait));
                                 continue;
                             }
-                            Err(error)
+                            Poll::Ready(Err(error))
                         }
+                        answered => answered,
                     }
                 }
                 StateProjection::Waiting { timer, until } => {
@@ -121,14 +122,14 @@ where
                             this.state.set(State::Called { attempt });
                             continue;
                         }
-                        Err(error) => Err(furthest(this.failure.take(), error)),
+                        Err(error) => Poll::Ready(Err(furthest(this.failure.take(), error))),
                     }
                 }
                 StateProjection::Done => panic!("`RetryFuture` polled after completion"),
             };
             this.state.set(State::Done);
             *this.replay = None;
-            return Poll::Ready(end);
+            return end;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -79,31 +79,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        let result = match state.as_mut().project() {
+        let polled = match state.as_mut().project() {
             StateProjection::Called {
                 inner,
                 deadline,
                 since,
                 timer,
-            } => match (inner.poll(cx), deadline.instant()) {
-                (Poll::Ready(result), _) => result,
-                (Poll::Pending, None) => return Poll::Pending,
-                (Poll::Pending, Some(at)) => {
+            } => match inner.poll(cx) {
+                Poll::Pending => {
+                    let Some(at) = deadline.instant() else {
+                        return Poll::Pending;
+                    };
                     let until = at.checked_add(GRACE).unwrap_or(at);
                     let now = || since.instant().unwrap_or_else(Instant::now);
                     let timer = timer.get_or_insert_with(|| Timer::take(until, now()));
-                    match timer.poll(until, cx) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(()) => Err(elapsed(deadline.since(*since)).into()),
-                    }
+                    ready!(timer.poll(until, cx));
+                    Poll::Ready(Err(elapsed(deadline.since(*since)).into()))
                 }
+                ready => ready,
             },
-            StateProjection::Late => Err(late().into()),
+            StateProjection::Late => Poll::Ready(Err(late().into())),
             StateProjection::Done => panic!("`TimeoutFuture` polled after completion"),
         };
         // The call ends here and not when the caller lets go of this future.
         state.set(State::Done);
-        Poll::Ready(result)
+        polled
     }
 }
 
