@@ -2,51 +2,54 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     mem,
     panic::resume_unwind,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     task::{JoinHandle, spawn_blocking},
+    time::Instant,
 };
 
 use super::{
-    route::{Answering, Leaf, MAX_BLOCKING, Run, Started, Target},
+    route::{Answering, Conduct, Leaf, MAX_BLOCKING, Run, Started, Target},
     turns::Turn,
 };
 use crate::{Error, Execution, Kind, Request, Response};
 
-/// The answer of a route. Nothing is done before it is first polled.
+/// The answer of a route. A handler that runs [in place](super#where-a-handler-runs) has been called, so that one that
+/// is not `async` has come to its end; any other is called when this is polled.
 ///
 /// To drop it drops the handler. A [`blocking`](super::Handler::blocking) one that has begun runs to its end.
-#[must_use = "a call does nothing until its future is polled"]
-pub struct RouteFuture {
-    state: State,
-    /// Left when the handler is gone. One that blocks takes it along.
-    turn: Option<Turn>,
-}
+#[must_use = "a call does nothing more until its future is polled"]
+pub struct RouteFuture(State);
 
+/// Without the request: futures are moved by all layers around them.
 enum State {
-    /// The arguments have not been looked at.
-    New(Call),
-    /// The future of an `async` handler, or of a service.
+    /// The future of an `async` handler, of a service, or of a call whose handler is elsewhere.
     Running(Answering),
-    /// A handler on a thread that may block.
-    Blocking(Blocking),
+    /// The future of an `async` handler, whose first poll is to be timed.
+    Timed(Timed),
     /// There is an answer, until it is taken.
     Ended(Option<Result<Response, Error>>),
+}
+
+struct Timed {
+    handler: Answering,
+    leaf: Arc<Leaf>,
+    /// How long it took to find the arguments and to call the function.
+    called: Duration,
 }
 
 struct Call {
     leaf: Arc<Leaf>,
     request: Request,
-    /// Whether the poll in which the request came in was let pass.
-    moved: bool,
 }
 
 /// A handler that has a thread, or waits for one. When this goes before it has begun, so does its call: what is left
@@ -59,61 +62,34 @@ struct Blocking {
 type Unbegun = (Call, Option<Turn>);
 
 impl RouteFuture {
-    pub(super) fn new(target: &Target, request: Request) -> Self {
-        match target {
-            Target::Handler(leaf) => Self {
-                turn: leaf.conduct.ordered.then(|| Turn::of(&request)).flatten(),
-                state: State::New(Call {
-                    leaf: leaf.clone(),
-                    request,
-                    moved: false,
-                }),
-            },
-            Target::Service(service) => Self {
-                turn: None,
-                state: State::Running(service.answer(request)),
-            },
-        }
+    pub(super) fn new(target: &Target, mut request: Request) -> Self {
+        Self(match target {
+            Target::Handler(leaf) if leaf.conduct == Conduct::IN_PLACE && !leaf.pace.is_slow() => {
+                start(leaf, &mut request)
+            }
+            Target::Handler(leaf) => {
+                let turn = leaf.conduct.ordered.then(|| Turn::of(&request)).flatten();
+                let leaf = leaf.clone();
+                State::Running(Box::pin(run(Call { leaf, request }, turn)))
+            }
+            Target::Service(service) => State::Running(service.answer(request)),
+        })
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Self {
-            state: State::Ended(Some(Err(error))),
-            turn: None,
-        }
+        Self(State::Ended(Some(Err(error))))
     }
 
-    /// Begins when it may, and polls for the first time.
-    fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
-        let State::New(call) = &mut self.state else {
-            unreachable!("only a new call is polled as one")
+    /// Polls for the first time.
+    fn poll_timed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        let State::Timed(mut timed) = mem::replace(&mut self.0, State::Ended(None)) else {
+            unreachable!("only a call that is timed is polled as one")
         };
-        if let Some(turn) = &self.turn {
-            ready!(turn.poll(cx));
-        }
-        ready!(call.poll_moved(cx));
-        if let Run::Blocking = call.leaf.conduct.run {
-            return self.block(cx);
-        }
-        let begun = call.leaf.pace.begin();
-        // Where the request is, for each way that it goes is a copy of it.
-        let (poll, handler) = match call.leaf.endpoint.start(&mut call.request) {
-            Started::Done(result) => (Poll::Ready(result), None),
-            Started::Later(mut handler) => (handler.as_mut().poll(cx), Some(handler)),
-        };
-        call.leaf.pace.end(begun);
-        if let (Poll::Pending, Some(handler)) = (&poll, handler) {
-            self.state = State::Running(handler);
-        }
+        let begun = Instant::now();
+        let poll = timed.handler.as_mut().poll(cx);
+        timed.leaf.pace.took(timed.called + begun.elapsed());
+        self.0 = State::Running(timed.handler);
         poll
-    }
-
-    /// Gives the handler a thread that may block.
-    fn block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
-        if let State::New(call) = mem::replace(&mut self.state, State::Ended(None)) {
-            self.state = call.block(self.turn.take());
-        }
-        Pin::new(self).poll(cx)
     }
 }
 
@@ -121,42 +97,74 @@ impl Future for RouteFuture {
     type Output = Result<Response, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(match &mut self.state {
-            State::New(_) => self.poll_new(cx),
+        match &mut self.0 {
             State::Running(handler) => handler.as_mut().poll(cx),
-            State::Blocking(handler) => handler.poll(cx),
+            State::Timed(_) => self.poll_timed(cx),
             State::Ended(result) => {
                 Poll::Ready(result.take().expect("not polled after it was ready"))
             }
-        });
-        self.state = State::Ended(None);
-        self.turn = None;
-        Poll::Ready(result)
+        }
     }
 }
 
-impl Call {
-    /// Pending once if the handler is not to begin in the poll in which its request came in. Whoever polls a
-    /// call for the first time – a connection, in place – then gives it a task.
-    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let moves = match self.leaf.conduct.run {
-            Run::InPlace => self.leaf.pace.is_slow(),
-            Run::Spawned => true,
-            Run::Blocking => false,
-        };
-        if self.moved || !moves {
-            return Poll::Ready(());
+/// Calls a handler where its request is.
+fn start(leaf: &Arc<Leaf>, request: &mut Request) -> State {
+    let begun = leaf.pace.begin();
+    let started = leaf.endpoint.start(request);
+    match (started, begun.map(|begun| begun.elapsed())) {
+        (Started::Done(result), called) => {
+            if let Some(called) = called {
+                leaf.pace.took(called);
+            }
+            State::Ended(Some(result))
         }
-        self.moved = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        (Started::Later(handler), None) => State::Running(handler),
+        (Started::Later(handler), Some(called)) => State::Timed(Timed {
+            handler,
+            leaf: leaf.clone(),
+            called,
+        }),
     }
+}
 
-    fn block(self, turn: Option<Turn>) -> State {
+/// A call whose handler may not begin in its turn, or where its request comes in. The turn is left when the handler is
+/// gone. One that blocks takes it along.
+async fn run(mut call: Call, turn: Option<Turn>) -> Result<Response, Error> {
+    if let Some(turn) = &turn {
+        poll_fn(|cx| turn.poll(cx)).await;
+    }
+    let moves = match call.leaf.conduct.run {
+        Run::InPlace => call.leaf.pace.is_slow(),
+        Run::Spawned => true,
+        Run::Blocking => return call.block(turn)?.await,
+    };
+    if moves {
+        move_off().await;
+    }
+    let state = start(&call.leaf, &mut call.request);
+    drop(call);
+    RouteFuture(state).await
+}
+
+/// Pending once. Whoever polls a call for the first time – a connection, in place – then gives it a task.
+async fn move_off() {
+    let mut moved = false;
+    poll_fn(|cx| match mem::replace(&mut moved, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+impl Call {
+    fn block(self, turn: Option<Turn>) -> Result<Blocking, Error> {
         let Ok(place) = self.leaf.threads.clone().try_acquire_owned() else {
             let text = format!("{MAX_BLOCKING} calls of the route have a thread or wait for one");
-            let error = Error::new(Kind::Overflow, text).with_execution(Execution::NotStarted);
-            return State::Ended(Some(Err(error)));
+            let error = Error::new(Kind::Overflow, text);
+            return Err(error.with_execution(Execution::NotStarted));
         };
         let call = Arc::new(Mutex::new(Some((self, turn))));
         let called = call.clone();
@@ -171,7 +179,7 @@ impl Call {
                 Started::Later(handler) => Handle::current().block_on(handler),
             }
         });
-        State::Blocking(Blocking { handler, call })
+        Ok(Blocking { handler, call })
     }
 }
 
@@ -179,8 +187,10 @@ fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-impl Blocking {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+impl Future for Blocking {
+    type Output = Result<Response, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ended = ready!(Pin::new(&mut self.handler).poll(cx));
         Poll::Ready(ended.unwrap_or_else(|error| {
             match error.try_into_panic() {
@@ -202,17 +212,21 @@ impl Drop for Blocking {
 
 impl fmt::Debug for RouteFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouteFuture")
-            .field(
-                "state",
-                &match self.state {
-                    State::New(_) => "new",
-                    State::Running(_) => "running",
-                    State::Blocking(_) => "blocking",
-                    State::Ended(_) => "ended",
-                },
-            )
-            .field("turn", &self.turn)
-            .finish()
+        let state = match &self.0 {
+            State::Running(_) | State::Timed(_) => "running",
+            State::Ended(_) => "ended",
+        };
+        f.debug_tuple("RouteFuture").field(&state).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layers around a router move it as often as there are of them.
+    #[test]
+    fn the_answer_of_a_route_is_a_cache_line() {
+        assert!(size_of::<RouteFuture>() <= 64);
     }
 }

@@ -132,6 +132,9 @@
 //! | [`blocking`](Handler::blocking) | on a thread that may block | plain functions that wait for a disk, a lock or a library |
 //! | [`ordered`](Handler::ordered), beside any of these | as these, one at a time for each connection | changes whose order matters |
 //!
+//! A function that is run in place is called by the router's own `call`, and what an `async` one does begins with the
+//! first poll. All others are called when they are polled.
+//!
 //! To run in place costs no task, and is what makes small calls cheap; but while it runs no other request of its
 //! connection is looked at. So polls in place are timed, the first of every route and then one in 61, and a route that is
 //! seen to take more than 20 µs is given tasks from then on, until 64 polls in a row were fast. That
@@ -145,6 +148,9 @@
 //! * `ServiceBuilder::new().layer(A).layer(B).service(router)`: `A` is the **outermost**, and sees a call
 //!   first. It sees calls of unknown methods too.
 //! * `router.layer(A).layer(B)` and `handler.layer(A).layer(B)`: `B`, which is added **last**, is the outermost.
+//!
+//! What a layer sets up for as long as a handler runs, as a `tracing` span, it enters in `call` and in `poll`: a plain
+//! function that runs in place has run when `call` returns.
 //!
 //! A layer around a router is cheapest. One around routes costs a clone of its service and an allocation for each
 //! call; without one a call costs one allocation if its handler is `async` and none if it is plain.

@@ -50,20 +50,14 @@ impl Pace {
         (1..UNSEEN).contains(&self.fast_needed.load(Ordering::Relaxed))
     }
 
-    /// A first poll begins. The time, if this one is to be timed.
+    /// A handler begins. The time, if it is to be told how long its first poll [took](Self::took).
     pub(super) fn begin(&self) -> Option<Instant> {
         let in_place = self.fast_needed.load(Ordering::Relaxed) == 0;
         (!in_place || is_sampled()).then(Instant::now)
     }
 
-    /// A first poll ends that began at this time.
-    pub(super) fn end(&self, begun: Option<Instant>) {
-        if let Some(begun) = begun {
-            self.took(begun.elapsed());
-        }
-    }
-
-    fn took(&self, time: Duration) {
+    /// Tells how long a handler was called and polled for the first time.
+    pub(super) fn took(&self, time: Duration) {
         let needed = match self.fast_needed.load(Ordering::Relaxed) {
             _ if time > self.threshold => FORGIVEN_AFTER,
             UNSEEN => 0,

@@ -59,7 +59,7 @@ pub(super) type Name = fn() -> String;
 type Make<S> = dyn Fn(&S, Conduct) -> Arc<Leaf> + Send + Sync;
 
 /// How a handler is run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conduct {
     pub(super) run: Run,
     pub(super) ordered: bool,
@@ -120,6 +120,14 @@ struct Bound<F, M, S> {
     function: Arc<F>,
     state: S,
     kind: PhantomData<fn() -> M>,
+}
+
+impl Conduct {
+    /// The usual one.
+    pub(super) const IN_PLACE: Self = Self {
+        run: Run::InPlace,
+        ordered: false,
+    };
 }
 
 impl<S> Route<S> {

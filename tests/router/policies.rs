@@ -230,12 +230,34 @@ fn blocking_calls_that_are_given_up_hold_nothing_though_all_threads_are_stuck() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_done_for_a_call_before_its_future_is_polled() {
+async fn a_function_in_place_is_called_at_once_and_what_is_async_or_elsewhere_begins_when_it_is_polled()
+ {
     let ran = Arc::new(Mutex::new(0));
-    let count = ran.clone();
-    let mut router = Router::new().route("Count", move || *count.lock().unwrap() += 1);
-    let call = router.call(value("Count", ()));
-    assert_eq!(*ran.lock().unwrap(), 0);
-    call.await.unwrap();
-    assert_eq!(*ran.lock().unwrap(), 1);
+    let count = || {
+        let ran = ran.clone();
+        move || *ran.lock().unwrap() += 1
+    };
+    let later = count();
+    let later = move || {
+        let later = later.clone();
+        async move { later() }
+    };
+    let mut router = Router::new()
+        .route("Plain", count())
+        .route("Async", later)
+        .route("Spawned", count().spawned())
+        .route("Ordered", count().ordered())
+        .route("Blocking", count().blocking());
+    for (method, at_once) in [
+        ("Plain", 1),
+        ("Async", 0),
+        ("Spawned", 0),
+        ("Ordered", 0),
+        ("Blocking", 0),
+    ] {
+        let call = router.call(value(method, ()));
+        assert_eq!(*ran.lock().unwrap(), at_once, "{method}");
+        call.await.unwrap();
+        assert_eq!(std::mem::take(&mut *ran.lock().unwrap()), 1, "{method}");
+    }
 }
