@@ -62,6 +62,8 @@ struct Blocking {
 type Unbegun = (Call, Option<Turn>);
 
 impl RouteFuture {
+    /// Inlined, as [`start`] is: each function on the way would copy the request.
+    #[inline(always)]
     pub(super) fn new(target: &Target, mut request: Request) -> Self {
         Self(match target {
             Target::Handler(leaf) if leaf.conduct == Conduct::IN_PLACE && !leaf.pace.is_slow() => {
@@ -108,6 +110,7 @@ impl Future for RouteFuture {
 }
 
 /// Calls a handler where its request is.
+#[inline(always)]
 fn start(leaf: &Arc<Leaf>, request: &mut Request) -> State {
     let begun = leaf.pace.begin();
     let started = leaf.endpoint.start(request);

@@ -219,6 +219,7 @@ impl RouteService {
         Self(Target::Service(Arc::new(service)))
     }
 
+    #[inline(always)]
     pub(super) fn start(&self, request: Request) -> RouteFuture {
         RouteFuture::new(&self.0, request)
     }
