@@ -99,7 +99,9 @@ const LAYERS: Table = &[
     ("inherit", &["carry", "explain", "moment"]),
     (
         "log",
-        &["called", "carry", "context", "error", "explain", "method"],
+        &[
+            "called", "carry", "context", "error", "explain", "method", "moment",
+        ],
     ),
     ("gated", &["decided", "error"]),
     (

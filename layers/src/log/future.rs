@@ -25,22 +25,15 @@ pin_project! {
     {
         #[pin]
         inner: S::Future,
-        // Taken when it is told; nothing if nobody would hear. Boxed: futures are moved through every layer above.
-        entry: Option<Box<Entry<D, D::Peer>>>,
-    }
-
-    impl<S, R, D> PinnedDrop for LogFuture<S, R, D>
-    where
-        S: Service<R>,
-        D: Describe<R, S::Response>,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(entry) = this.project().entry.take() {
-                entry.tell_dropped();
-            }
-        }
+        entry: Untold<D, D::Peer>,
     }
 }
+
+/// The line of a call that has not ended; nothing if nobody would hear it. One that is let go of tells that its call was
+/// dropped, as also a call is that panics before there is a future.
+///
+/// Boxed: futures are moved through every layer above.
+pub(super) struct Untold<D, P: fmt::Display>(Option<Box<Entry<D, P>>>);
 
 /// What is known of a call when it begins.
 pub(super) struct Entry<D, P> {
@@ -60,7 +53,7 @@ where
     S: Service<R>,
     D: Describe<R, S::Response>,
 {
-    pub(super) fn new(inner: S::Future, entry: Option<Box<Entry<D, D::Peer>>>) -> Self {
+    pub(super) fn new(inner: S::Future, entry: Untold<D, D::Peer>) -> Self {
         Self { inner, entry }
     }
 }
@@ -75,19 +68,35 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(entry) = this.entry else {
+        let Some(entry) = &mut this.entry.0 else {
             return this.inner.poll(cx);
         };
         let (polled, replica) = called::listen(|| this.inner.poll(cx));
         entry.replica = replica.or(entry.replica.take());
         let result = ready!(polled);
-        if let Some(entry) = this.entry.take() {
+        if let Some(entry) = this.entry.0.take() {
             match &result {
                 Ok(response) => entry.tell_success(|describe| describe.response_bytes(response)),
                 Err(error) => entry.tell_failure(error),
             }
         }
         Poll::Ready(result)
+    }
+}
+
+impl<D, P: fmt::Display> Untold<D, P> {
+    #[inline]
+    pub(super) fn new(entry: Option<Entry<D, P>>) -> Self {
+        Self(entry.map(Box::new))
+    }
+}
+
+impl<D, P: fmt::Display> Drop for Untold<D, P> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(entry) = &self.0 {
+            entry.tell_dropped();
+        }
     }
 }
 
@@ -185,7 +194,7 @@ where
     D: Describe<R, S::Response>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = self.entry.as_ref().map(|entry| &entry.method);
+        let method = self.entry.0.as_ref().map(|entry| &entry.method);
         f.debug_struct("LogFuture")
             .field("method", &method)
             .finish_non_exhaustive()

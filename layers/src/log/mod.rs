@@ -33,7 +33,10 @@ use tower_service::Service;
 use tracing::level_filters::LevelFilter;
 
 pub use self::future::LogFuture;
-use self::{future::Entry, levels::Levels};
+use self::{
+    future::{Entry, Untold},
+    levels::Levels,
+};
 use crate::{
     AsError, Carry, Error, Kind,
     explain::{Explain, Explanation},
@@ -147,13 +150,9 @@ where
     #[inline]
     fn call(&mut self, mut request: R) -> Self::Future {
         let wanted = self.levels.are_wanted();
-        let entry = wanted.then(|| {
-            Box::new(Entry::new::<_, S::Response>(
-                &mut request,
-                self.levels,
-                &self.describe,
-            ))
-        });
+        let entry =
+            wanted.then(|| Entry::new::<_, S::Response>(&mut request, self.levels, &self.describe));
+        let entry = Untold::new(entry);
         LogFuture::new(self.inner.call(request), entry)
     }
 }

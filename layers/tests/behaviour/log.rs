@@ -1,5 +1,10 @@
+use std::{
+    future::Ready,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
 use steeple_layers::{Error, Kind, LogLayer, log::Describe};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tracing::{Level, level_filters::LevelFilter};
 
 use super::{
@@ -45,6 +50,20 @@ async fn a_call_that_is_dropped_is_told() {
     assert!(line.starts_with("DEBUG"), "{line}");
     assert!(
         line.contains("method=Hang attempt=0 outcome=dropped elapsed=2s"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_panics_as_it_is_made_is_told() {
+    let (lines, _guard) = listen(Level::DEBUG);
+    let broken = service_fn(|_: Call| -> Ready<Result<(), Error>> { panic!("broken") });
+    let mut client = LogLayer::new().layer(broken);
+    let made = catch_unwind(AssertUnwindSafe(|| client.call(Call::new("Break"))));
+    assert!(made.is_err());
+    let line = lines.take();
+    assert!(
+        line.contains("method=Break attempt=0 outcome=dropped"),
         "{line}"
     );
 }
