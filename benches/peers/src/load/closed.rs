@@ -12,8 +12,10 @@ use crate::harness::runtime::or_exit;
 use crate::peers::Caller;
 
 /// Calls as long as it is `wanted`.
-///
-/// Not an `async fn`, whose arguments would be in the future twice: of thousands of callers every line of memory counts.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps its arguments twice, and of thousands of callers every line of memory counts"
+)]
 pub(super) fn run_while<C: Caller>(
     mut caller: C,
     payload: Bytes,
