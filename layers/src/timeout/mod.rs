@@ -38,6 +38,7 @@
 mod future;
 
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -133,7 +134,7 @@ impl<S> Layer<S> for TimeoutLayer {
     fn layer(&self, inner: S) -> Timeout<S> {
         Timeout {
             inner,
-            limits: self.limits,
+            limits: Arc::new(self.limits),
         }
     }
 }
@@ -142,7 +143,8 @@ impl<S> Layer<S> for TimeoutLayer {
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
-    limits: Limits,
+    /// Shared, as they are large: of thousands of clones each line of memory counts.
+    limits: Arc<Limits>,
 }
 
 impl<S, R> Service<R> for Timeout<S>
