@@ -233,11 +233,13 @@ where
                     if let Some(ticket) = ticket {
                         ticket.tell();
                     }
-                    let result = ready!(call.poll(cx));
-                    if let Some(ticket) = ticket.take() {
+                    let polled = call.poll(cx);
+                    if let Poll::Ready(result) = &polled
+                        && let Some(ticket) = ticket.take()
+                    {
                         ticket.finish(Outcome::of(result.as_ref().err()));
                     }
-                    return Poll::Ready(result);
+                    return polled;
                 }
                 StateProj::Readying { readying } => {
                     if let Some(ticket) = &mut readying.ticket {
