@@ -44,9 +44,9 @@
 //!
 //! The costs are those of one call that is pending once and succeeds, over a service that does nothing, on one thread of one
 //! machine (`cargo bench -p steeple-micro -- layer`): read them as ratios. Where many threads call at once, a lock, a counter
-//! and a reference count that they share cost more. None but the last two makes an allocation for such a call, which a test
-//! counts. With the feature `test` there is a `probe`
-//! that tells whether a layer of your own keeps the contract that these keep.
+//! and a reference count that they share cost more. None but the last two makes an allocation for such a call while nobody
+//! listens to the log, which a test counts. With the feature `test` there is a `probe` that tells whether a layer of your
+//! own keeps the contract that these keep.
 //!
 //! Users depend on `steeple` and find all of this re-exported there.
 

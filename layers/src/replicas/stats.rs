@@ -43,9 +43,9 @@ pub(super) struct Stats {
     bell: Notify,
     /// The [`Moment`] when the endpoint last went live.
     live_since: AtomicI64,
-    /// The [`Moment`] when a call last ended.
+    /// The [`Moment`] when a call last ended, if it is noted.
     used: AtomicI64,
-    /// Whether somebody wants to know when the last call ended.
+    /// Whether somebody wants to know when the last call ended. Else it is not written: all cores read this memory.
     notes_use: bool,
     failure_limit: u32,
     /// In nanoseconds.
@@ -127,7 +127,7 @@ impl Stats {
         live_since.after(self.slow_start).unwrap_or(Moment::NEVER)
     }
 
-    /// When a call last ended, or the endpoint went live.
+    /// When a call last ended, if that is noted, or the endpoint went live.
     pub(super) fn last_used(&self) -> Option<Instant> {
         let last = self.used.load(Relaxed).max(self.live_since.load(Relaxed));
         Moment::from_word(last).instant()
